@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/queue.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/error.h"
+
+// The eventfd is written and read under the lock: `signalled` is then exactly its state, one write serves all messages
+// until the next take, and no late write can leave it readable with nothing there (a loop would spin on it).
+struct queue {
+  pthread_mutex_t lock;
+  pthread_cond_t arrived;
+  struct queue_node *first, *last;
+  size_t count, max_count;
+  size_t waiters; // threads inside queue_wait
+  int fd;
+  bool signalled, closed;
+};
+
+static void queue_lock(struct queue *queue) {
+  if (pthread_mutex_lock(&queue->lock) != 0)
+    abort(); // only a broken mutex fails here (pthread_mutex_lock(3)): nothing can be trusted any more
+}
+
+static void queue_unlock(struct queue *queue) {
+  if (pthread_mutex_unlock(&queue->lock) != 0)
+    abort();
+}
+
+static void signal_fd(struct queue *queue) {
+  uint64_t one = 1;
+
+  if (queue->signalled)
+    return;
+  while (write(queue->fd, &one, sizeof(one)) < 0 && errno == EINTR) {
+  }
+  queue->signalled = true;
+}
+
+static void clear_fd(struct queue *queue) {
+  uint64_t seen;
+
+  if (!queue->signalled)
+    return;
+  while (read(queue->fd, &seen, sizeof(seen)) < 0 && errno == EINTR) {
+  }
+  queue->signalled = false;
+}
+
+static bool cond_init_monotonic(pthread_cond_t *cond) {
+  pthread_condattr_t attr;
+
+  if (pthread_condattr_init(&attr) != 0)
+    return false;
+  bool ok = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0 && pthread_cond_init(cond, &attr) == 0;
+  (void)pthread_condattr_destroy(&attr);
+  return ok;
+}
+
+struct queue *queue_new(size_t max_count) {
+  struct queue *queue = calloc(1, sizeof(*queue));
+
+  if (!queue)
+    return NULL;
+  queue->max_count = max_count;
+  queue->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (queue->fd < 0)
+    goto no_fd;
+  if (pthread_mutex_init(&queue->lock, NULL) != 0)
+    goto no_lock;
+  if (!cond_init_monotonic(&queue->arrived))
+    goto no_cond;
+  return queue;
+
+no_cond:
+  (void)pthread_mutex_destroy(&queue->lock);
+no_lock:
+  (void)close(queue->fd);
+no_fd:
+  free(queue);
+  return NULL;
+}
+
+void queue_free(struct queue *queue) {
+  if (!queue)
+    return;
+  assert(queue->count == 0 && queue->waiters == 0);
+  (void)pthread_cond_destroy(&queue->arrived);
+  (void)pthread_mutex_destroy(&queue->lock);
+  (void)close(queue->fd);
+  free(queue);
+}
+
+static int push(struct queue *queue, struct queue_node *node, bool reserved) {
+  int result = 0;
+
+  queue_lock(queue);
+  if (queue->closed) {
+    result = ERR_UNAVAILABLE;
+  } else if (!reserved && queue->count >= queue->max_count) {
+    result = ERR_FULL;
+  } else {
+    node->next = NULL;
+    if (queue->last)
+      queue->last->next = node;
+    else
+      queue->first = node;
+    queue->last = node;
+    queue->count++;
+    signal_fd(queue);
+    if (queue->waiters)
+      (void)pthread_cond_signal(&queue->arrived);
+  }
+  queue_unlock(queue);
+  return result;
+}
+
+int queue_push(struct queue *queue, struct queue_node *node) {
+  return push(queue, node, false);
+}
+
+int queue_push_reserved(struct queue *queue, struct queue_node *node) {
+  return push(queue, node, true);
+}
+
+struct queue_node *queue_take_all(struct queue *queue) {
+  return queue_take(queue, SIZE_MAX);
+}
+
+struct queue_node *queue_take(struct queue *queue, size_t max) {
+  queue_lock(queue);
+  struct queue_node *first = max ? queue->first : NULL;
+  if (first && max >= queue->count) {
+    queue->first = queue->last = NULL;
+    queue->count = 0;
+  } else if (first) {
+    struct queue_node *end = first;
+    for (size_t i = 1; i < max; i++)
+      end = end->next;
+    queue->first = end->next;
+    end->next = NULL;
+    queue->count -= max;
+  }
+  if (queue->count == 0)
+    clear_fd(queue);
+  queue_unlock(queue);
+  return first;
+}
+
+static struct timespec monotonic_after(int timeout_ms) {
+  struct timespec at;
+
+  if (clock_gettime(CLOCK_MONOTONIC, &at) != 0)
+    abort();
+  at.tv_sec += timeout_ms / 1000;
+  at.tv_nsec += (long)(timeout_ms % 1000) * 1000000L;
+  if (at.tv_nsec >= 1000000000L) {
+    at.tv_sec++;
+    at.tv_nsec -= 1000000000L;
+  }
+  return at;
+}
+
+bool queue_wait(struct queue *queue, int timeout_ms) {
+  // The kernel's clock, not base/clock.h: a wait is a real one even when a test moves the program's time.
+  struct timespec until = {0};
+  int waited = 0;
+
+  if (timeout_ms >= 0)
+    until = monotonic_after(timeout_ms);
+  queue_lock(queue);
+  queue->waiters++;
+  while (queue->count == 0 && !queue->closed && waited == 0) {
+    if (timeout_ms < 0)
+      waited = pthread_cond_wait(&queue->arrived, &queue->lock);
+    else
+      waited = pthread_cond_timedwait(&queue->arrived, &queue->lock, &until);
+  }
+  queue->waiters--;
+  bool something = queue->count > 0;
+  queue_unlock(queue);
+  return something;
+}
+
+void queue_close(struct queue *queue) {
+  queue_lock(queue);
+  if (!queue->closed) {
+    queue->closed = true;
+    signal_fd(queue); // a loop wakes once more and sees queue_closed
+    (void)pthread_cond_broadcast(&queue->arrived);
+  }
+  queue_unlock(queue);
+}
+
+bool queue_closed(struct queue *queue) {
+  queue_lock(queue);
+  bool closed = queue->closed;
+  queue_unlock(queue);
+  return closed;
+}
+
+size_t queue_count(struct queue *queue) {
+  queue_lock(queue);
+  size_t count = queue->count;
+  queue_unlock(queue);
+  return count;
+}
+
+int queue_fd(const struct queue *queue) {
+  return queue->fd;
+}

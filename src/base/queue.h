@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// The only way threads talk: a bounded queue of intrusive messages, many senders, one receiver, with an eventfd that
+// the receiver's epoll or poll waits on. A message owns its arena; ownership moves with it. When the queue is full the
+// sender is told at once and keeps the message.
+#ifndef HARBINGER_BASE_QUEUE_H
+#define HARBINGER_BASE_QUEUE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+
+struct queue_node {
+  struct queue_node *next;
+};
+
+struct queue;
+
+struct queue *queue_new(size_t max_count) MUST_CHECK;
+void queue_free(struct queue *queue); // must be empty
+// ERR_FULL when max_count wait (the message stays the caller's), ERR_UNAVAILABLE after queue_close.
+int queue_push(struct queue *queue, struct queue_node *node) MUST_CHECK;
+// Push that may exceed max_count: for answers to messages that were themselves counted (a completion must never be
+// lost). ERR_UNAVAILABLE after queue_close.
+int queue_push_reserved(struct queue *queue, struct queue_node *node) MUST_CHECK;
+// All waiting messages in order as a chain by `next`, or NULL. Clears the eventfd. Receiver only.
+struct queue_node *queue_take_all(struct queue *queue);
+// At most `max` messages. Receiver only.
+struct queue_node *queue_take(struct queue *queue, size_t max);
+// Wait until something is there, `timeout_ms` passes (-1: for ever) or the queue is closed. False when nothing is
+// there. Receivers without a loop only. Several threads may wait on one queue (the pool).
+// True is a hint when several threads take: queue_take may still answer NULL.
+bool queue_wait(struct queue *queue, int timeout_ms);
+// No more pushes; what waits can still be taken. Waiters wake, and the eventfd is readable until the next take.
+void queue_close(struct queue *queue);
+bool queue_closed(struct queue *queue);
+size_t queue_count(struct queue *queue);
+int queue_fd(const struct queue *queue); // readable when something waits
+
+#endif
