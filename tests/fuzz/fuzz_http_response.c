@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+// Answers, several on one connection, once as those of GET and once as those of HEAD.
+#include "http_events.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  uint32_t seed = (uint32_t)size;
+  for (size_t i = 0; i < size && i < 64; i++)
+    seed = seed * 31 + data[i];
+  events_hold_for_each_cut(HTTP_RESPONSES, (struct str){(const char *)data, size}, false, seed);
+  events_hold_for_each_cut(HTTP_RESPONSES, (struct str){(const char *)data, size}, true, seed);
+  return 0;
+}
