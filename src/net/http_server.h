@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// The HTTP/1.1 server on a loop: listener (plain or TLS), keep-alive, deadlines (header 10 s; body 30 s without progress
+// and at least 1 KiB/s over 60 s, else 408), 64 KiB of header (else 431), bodies buffered up to a limit that the handler
+// gives per request, a budget over all buffered bodies (else 503), a cap on connections. A request is answered once, on
+// the loop's thread, at once or later; it stays valid until then even if the client has gone. A parked connection costs
+// no work: it sits in a list and a heap. Knows no route. The loop needs a timer per connection and two more
+// (max_timers >= max_connections + 2). Needs nobody to ignore SIGPIPE.
+#ifndef HARBINGER_NET_HTTP_SERVER_H
+#define HARBINGER_NET_HTTP_SERVER_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/id.h"
+#include "base/log.h"
+#include "net/address.h"
+#include "net/http.h"
+#include "net/loop.h"
+#include "net/tls.h"
+
+struct http_server;
+
+struct http_server_config {
+  struct address listen;         // port 0: any free one
+  int backlog;                   // 1024
+  size_t max_connections;        // 16384; above it the connection that was idle longest is closed
+  size_t max_head_bytes;         // 65536
+  size_t max_buffered_bytes;     // all bodies together, 256 MiB
+  size_t max_response_bytes;     // one answer, 64 MiB
+  size_t request_arena_bytes;    // cap of a request's arena besides its body, 32 MiB
+  int64_t header_timeout_ms;     // 10000, from the first byte (or the accept) to the end of the head
+  int64_t body_idle_timeout_ms;  // 30000 without a byte
+  int64_t body_rate_window_ms;   // 60000
+  size_t body_min_bytes_per_s;   // 1024 over the window
+  int64_t keep_alive_timeout_ms; // 75000 between requests
+  int64_t write_timeout_ms;      // 30000 without progress when answering
+};
+
+struct http_request {
+  struct arena *arena; // lives until the answer is written; its bytes may be used by a pool thread meanwhile
+  const struct http_head *head;
+  struct str body; // complete
+  struct address peer;
+  struct str peer_text; // "192.0.2.1:4711"
+  bool peer_is_loopback;
+  bool tls;
+  struct str request_id; // the client's X-Request-Id if it is a sane token of at most 128 bytes, else a fresh UUID
+  int64_t received_us;   // wall clock at the end of the head
+  void *user;            // the handler's
+};
+
+struct http_response {
+  int status;
+  const char *content_type;          // NULL: no body header
+  const struct http_header *headers; // extra ones; values are checked, a bad one is dropped and logged
+  size_t headers_len;
+  struct str body; // copied
+  bool close;      // close the connection after it
+};
+
+struct http_server_handler {
+  void *ctx;
+  // After the head, when a body is announced: how many bytes of it may come; more is 413 before reading on.
+  size_t (*body_limit)(void *ctx, const struct http_head *head);
+  // The request is complete. Answer now or later with http_respond.
+  void (*on_request)(void *ctx, struct http_request *request);
+  // The body of an error that the server itself answers (400, 408, 413, 431, 503 ...), in the shape of `path` (empty when
+  // unknown). Sets *content_type.
+  void (*write_error)(void *ctx, struct str path, int status, const char *words, struct buf *out,
+                      const char **content_type);
+  // One request was answered: for the request log and metrics, when the answer is written or could not be (the client
+  // had gone). `duration_us` from the end of the head. Also for answers of the server itself: then `arena` is NULL, and
+  // when no head was understood, method and path are empty and `duration_us` is 0.
+  void (*on_answered)(void *ctx, const struct http_request *request, int status, int64_t duration_us);
+};
+
+struct http_server *http_server_new(struct loop *loop, const struct http_server_config *config,
+                                    const struct http_server_handler *handler, struct id_source *ids,
+                                    const struct log *log, struct error *err) MUST_CHECK;
+// TLS on the listener for connections accepted from now on (may be called again to swap certificates; NULL: plain). The
+// context stays the caller's and must live until another is set. A TLS hello on a plain port, and plain HTTP on a TLS
+// port, get an HTTP answer in plain text that says so.
+void http_server_set_tls(struct http_server *server, struct tls_server *tls);
+struct address http_server_address(const struct http_server *server); // with the port that was bound
+// Every answer carries X-Request-Id, Date, Content-Length but with 204 and 304 (and Connection where it applies); these
+// and Transfer-Encoding are not for the handler to write. May be called inside on_request. The request must not be used
+// after it, but for what on_answered is given.
+void http_respond(struct http_request *request, const struct http_response *response);
+// Stop accepting, close idle connections, let the others finish their request. `on_drained` once none is left, from the
+// loop, so that it may free the server.
+void http_server_drain(struct http_server *server, void (*on_drained)(void *ctx), void *ctx);
+void http_server_free(struct http_server *server); // closes what is left; unanswered requests must be answered first
+size_t http_server_connections(const struct http_server *server);
+
+#endif

@@ -1,0 +1,576 @@
+// SPDX-License-Identifier: Apache-2.0
+// The life of a connection: handshake, read, parse, hand to the handler, write, wait for the next, end.
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "net/http_server_internal.h"
+
+#define NO_DEADLINE INT64_MAX
+
+// After an early answer we drop what the client still sends, for so long and so much: enough for a client that
+// writes a body of tens of megabytes before it looks for the answer.
+enum { LINGER_MAX_MS = 5000, LINGER_MAX_BYTES = 32 * 1024 * 1024, LINGER_READS_PER_WAKE = 16 };
+enum { WRITES_PER_WAKE = 16 };
+enum { TLS_RECORD_HANDSHAKE = 0x16 }; // RFC 8446 5.1
+
+enum flush_result { FLUSHED, FLUSH_BLOCKED, FLUSH_CLOSED };
+
+static void conn_set_state(struct http_conn *conn, enum http_conn_state state) {
+  struct http_server *server = conn->server;
+  bool was_idle = conn->state <= HTTP_CONN_IDLE || conn->state == HTTP_CONN_LINGER;
+  bool is_idle = state <= HTTP_CONN_IDLE || state == HTTP_CONN_LINGER;
+  conn->state = (uint8_t)state;
+  if (was_idle && is_idle && state != HTTP_CONN_LINGER)
+    return;
+  if (!was_idle && !is_idle)
+    return;
+  list_remove(was_idle ? &server->idle : &server->busy, &conn->node);
+  if (state == HTTP_CONN_LINGER)
+    list_push_front(&server->idle, &conn->node); // the first to go when room is needed
+  else
+    list_push_back(is_idle ? &server->idle : &server->busy, &conn->node);
+}
+
+// Make sure that the timer fires no later than the deadline. A timer that is set earlier is left: it looks again when
+// it fires, so that a busy connection touches the heap once in a while, not with each request.
+static void conn_arm(struct http_conn *conn) {
+  if (conn->deadline_us == NO_DEADLINE)
+    return;
+  if (conn->timer.entry.index == 0 || conn->timer.entry.at_us > conn->deadline_us)
+    loop_timer_set(conn->server->loop, &conn->timer, conn->deadline_us);
+}
+
+static int64_t conn_in_ms(const struct http_conn *conn, int64_t ms) {
+  return loop_now_us(conn->server->loop) + ms * US_PER_MS;
+}
+
+// Wait for these events; closes and answers false when epoll refuses.
+static bool conn_want(struct http_conn *conn, uint32_t events) {
+  struct error err;
+  if (loop_io_set(conn->server->loop, &conn->io, events, &err) == 0)
+    return true;
+  log_error(conn->server->log, "net", "connection of %s: %s", conn->peer_text, err.text);
+  http_conn_close(conn);
+  return false;
+}
+
+// Continue with this connection in the same round's timers: bytes wait that raise no event.
+static void conn_resume_soon(struct http_conn *conn) {
+  conn->resume = true;
+  loop_timer_set(conn->server->loop, &conn->timer, loop_now_us(conn->server->loop));
+}
+
+// One message is over: tell, and give its memory back.
+static void conn_end_message(struct http_conn *conn) {
+  struct http_server *server = conn->server;
+  struct http_message *message = conn->message;
+  if (!message)
+    return;
+  if (message->answered) {
+    int64_t since_us = message->head_mono_us;
+    int64_t took_us = since_us ? clock_mono_us(loop_clock(server->loop)) - since_us : 0;
+    server->handler.on_answered(server->handler.ctx, &message->request, message->status, took_us);
+  }
+  conn->message = NULL;
+  http_message_release(server, message);
+}
+
+void http_conn_close(struct http_conn *conn) {
+  struct http_server *server = conn->server;
+  conn_end_message(conn);
+  bool idle = conn->state <= HTTP_CONN_IDLE || conn->state == HTTP_CONN_LINGER;
+  list_remove(idle ? &server->idle : &server->busy, &conn->node);
+  loop_timer_cancel(server->loop, &conn->timer);
+  loop_io_remove(server->loop, &conn->io);
+  stream_free(conn->stream);
+  free(conn->rest);
+  free(conn);
+  server->connections--;
+  // From the loop, not from here: the owner may free the server when it hears of it.
+  if (server->draining && server->connections == 0)
+    loop_timer_set(server->loop, &server->drain_timer, loop_now_us(server->loop));
+}
+
+static void conn_linger_read(struct http_conn *conn) {
+  // MSG_TRUNC on TCP drops the bytes in the kernel (tcp(7)).
+  for (int i = 0; i < LINGER_READS_PER_WAKE; i++) {
+    ssize_t got = recv(conn->io.fd, conn->server->scratch, HTTP_SERVER_SCRATCH_BYTES, MSG_DONTWAIT | MSG_TRUNC);
+    if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+      return;
+    conn->lingered_bytes += got > 0 ? (size_t)got : 0;
+    if (got <= 0 || conn->lingered_bytes > LINGER_MAX_BYTES) {
+      http_conn_close(conn);
+      return;
+    }
+  }
+}
+
+static void conn_linger(struct http_conn *conn) {
+  stream_shutdown(conn->stream);
+  free(conn->rest);
+  conn->rest = NULL;
+  conn->rest_len = 0;
+  conn_set_state(conn, HTTP_CONN_LINGER);
+  conn->deadline_us = conn_in_ms(conn, LINGER_MAX_MS);
+  conn_arm(conn);
+  conn_want(conn, EPOLLIN);
+}
+
+// The answer is written: close, linger, or be ready for the next request.
+static enum flush_result conn_flushed(struct http_conn *conn) {
+  bool close_now = conn->message->close;
+  bool linger = conn->message->incomplete;
+  conn_end_message(conn);
+  if (close_now && linger) {
+    conn_linger(conn);
+    return FLUSH_CLOSED;
+  }
+  if (close_now) {
+    http_conn_close(conn);
+    return FLUSH_CLOSED;
+  }
+  conn_set_state(conn, HTTP_CONN_IDLE);
+  conn->deadline_us = conn_in_ms(conn, conn->server->config.keep_alive_timeout_ms);
+  return FLUSHED;
+}
+
+static enum flush_result conn_flush_wait(struct http_conn *conn, uint32_t events) {
+  conn_set_state(conn, HTTP_CONN_WRITING);
+  return conn_want(conn, events) ? FLUSH_BLOCKED : FLUSH_CLOSED;
+}
+
+static enum flush_result conn_flush(struct http_conn *conn) {
+  struct http_message *message = conn->message;
+  if (message->out.len == 0) { // memory was out when it was composed
+    http_conn_close(conn);
+    return FLUSH_CLOSED;
+  }
+  if (conn->state != HTTP_CONN_WRITING)
+    conn->deadline_us = conn_in_ms(conn, conn->server->config.write_timeout_ms);
+  for (int i = 0; i < WRITES_PER_WAKE; i++) {
+    struct error err;
+    size_t written;
+    struct str left = str_from(buf_str(&message->out), message->out_sent);
+    enum stream_result result = stream_write(conn->stream, left, &written, &err);
+    if (result == STREAM_WANT_WRITE || result == STREAM_WANT_READ) {
+      conn_arm(conn);
+      return conn_flush_wait(conn, result == STREAM_WANT_WRITE ? EPOLLOUT : EPOLLIN);
+    }
+    if (result != STREAM_OK) {
+      http_conn_close(conn);
+      return FLUSH_CLOSED;
+    }
+    message->out_sent += written;
+    conn->deadline_us = conn_in_ms(conn, conn->server->config.write_timeout_ms);
+    if (message->out_sent == message->out.len)
+      return conn_flushed(conn);
+  }
+  conn_arm(conn);
+  return conn_flush_wait(conn, EPOLLOUT);
+}
+
+// The server's own answer to a request that it does not take: it ends the connection.
+static void conn_fail(struct http_conn *conn, int status, const char *words) {
+  struct http_message *message = conn->message;
+  message->incomplete = true;
+  if (message->request.request_id.len == 0)
+    http_answer_request_id(message);
+  log_write(conn->server->log, LOG_DEBUG, "net", message->request.request_id, "answered %s with %d: %s",
+            conn->peer_text, status, words);
+  http_answer_error(message, status, words);
+  (void)conn_flush(conn);
+}
+
+// Somebody speaks TLS to the plain port. HTTP/1.0 in plain text is what tools then show to a person.
+static void conn_answer_tls_hello(struct http_conn *conn) {
+  static const char text[] = "HTTP/1.0 400 Bad Request\r\n"
+                             "Content-Type: text/plain; charset=utf-8\r\n"
+                             "Connection: close\r\n\r\n"
+                             "The client sent an HTTPS request to a port that speaks plain HTTP. "
+                             "Use http:// in the address, or switch TLS on for this listener.\n";
+  struct http_message *message = conn->message;
+  http_answer_request_id(message);
+  message->status = 400;
+  message->answered = message->close = message->incomplete = true;
+  message->out.max_bytes = HTTP_SERVER_HEAD_OUT_BYTES;
+  buf_put(&message->out, str_of(text));
+  log_info(conn->server->log, "net", "%s spoke TLS to the plain port", conn->peer_text);
+  (void)conn_flush(conn);
+}
+
+// First byte of a message. False when the connection is gone or answered.
+static bool conn_begin(struct http_conn *conn, struct str input) {
+  conn->message = http_message_new(conn);
+  if (!conn->message) {
+    log_error(conn->server->log, "net", "no memory for a request of %s", conn->peer_text);
+    http_conn_close(conn);
+    return false;
+  }
+  conn_set_state(conn, HTTP_CONN_HEAD);
+  if (!conn->fresh)
+    conn->deadline_us = conn_in_ms(conn, conn->server->config.header_timeout_ms);
+  conn->fresh = false;
+  if (input.ptr[0] == TLS_RECORD_HANDSHAKE && !stream_is_tls(conn->stream)) {
+    conn_answer_tls_hello(conn);
+    return false;
+  }
+  return true;
+}
+
+// RFC 9110 10.1.1. When the socket has no room the client goes on by itself after a while, so nothing waits for it.
+static bool conn_say_continue(struct http_conn *conn) {
+  struct str line = STR("HTTP/1.1 100 Continue\r\n\r\n");
+  struct error err;
+  size_t written;
+  enum stream_result result = stream_write(conn->stream, line, &written, &err);
+  if (result == STREAM_WANT_READ || result == STREAM_WANT_WRITE || (result == STREAM_OK && written == line.len))
+    return true;
+  http_conn_close(conn);
+  return false;
+}
+
+static void conn_fail_too_large(struct http_conn *conn) {
+  char words[96];
+  (void)snprintf(words, sizeof words, "the body is larger than the %zu bytes allowed here",
+                 conn->message->body.max_bytes);
+  conn_fail(conn, 413, words);
+}
+
+// The head is complete. False when the connection is gone or answered.
+static bool conn_on_head(struct http_conn *conn, struct str input) {
+  struct http_server *server = conn->server;
+  struct http_message *message = conn->message;
+  const struct http_head *head = http_parser_head(message->parser);
+  const struct clock *clock = loop_clock(server->loop);
+  message->has_head = true;
+  message->request.head = head;
+  message->request.received_us = clock_wall_us(clock);
+  message->head_mono_us = clock_mono_us(clock);
+  http_answer_request_id(message);
+  conn_set_state(conn, HTTP_CONN_BODY);
+  if (!head->chunked && (!head->has_length || head->length == 0))
+    return true;
+  size_t limit = server->handler.body_limit(server->handler.ctx, head);
+  message->body.max_bytes = limit;
+  if (head->has_length && head->length > limit) {
+    conn_fail_too_large(conn);
+    return false;
+  }
+  if (head->has_length)
+    message->body.max_bytes = (size_t)head->length;
+  int64_t now_us = loop_now_us(server->loop);
+  message->last_byte_us = message->window_start_us = now_us;
+  message->window_bytes = 0;
+  bool waits = head->expect_continue && head->version_minor == 1 && input.len == 0;
+  return !waits || conn_say_continue(conn);
+}
+
+static bool conn_on_body(struct http_conn *conn, struct str piece) {
+  struct http_server *server = conn->server;
+  struct http_message *message = conn->message;
+  if (piece.len > message->body.max_bytes - message->body.len) {
+    conn_fail_too_large(conn);
+    return false;
+  }
+  // What a body takes is counted by its buffer's size, which a spare message may bring along.
+  size_t others_bytes = server->buffered_bytes - message->charged_bytes;
+  if (others_bytes + message->body.len + piece.len > server->config.max_buffered_bytes) {
+    conn_fail(conn, 503, "too many request bodies are being received at once; try again later");
+    return false;
+  }
+  buf_put(&message->body, piece);
+  if (message->body.failed) {
+    conn_fail(conn, 503, "no memory for the request body; try again later");
+    return false;
+  }
+  server->buffered_bytes = others_bytes + message->body.cap;
+  message->charged_bytes = message->body.cap;
+  message->window_bytes += piece.len;
+  message->last_byte_us = loop_now_us(server->loop);
+  return true;
+}
+
+static bool conn_save_rest(struct http_conn *conn, struct str input) {
+  if (input.len == 0)
+    return true;
+  conn->rest = malloc(input.len);
+  if (!conn->rest)
+    return false; // the next request is lost, the one in hand is not: see conn_dispatch
+  memcpy(conn->rest, input.ptr, input.len);
+  conn->rest_len = (uint32_t)input.len;
+  return true;
+}
+
+// The request is complete: hand it over. True when it was answered and written at once.
+static bool conn_dispatch(struct http_conn *conn, struct str input) {
+  struct http_server *server = conn->server;
+  struct http_message *message = conn->message;
+  message->request.arena = arena_new(server->config.request_arena_bytes);
+  if (!message->request.arena) {
+    conn_fail(conn, 503, "no memory for the request; try again later");
+    return false;
+  }
+  message->request.body = buf_str(&message->body);
+  conn->deadline_us = NO_DEADLINE;
+  conn_set_state(conn, HTTP_CONN_HANDLING);
+  conn->in_dispatch = true;
+  server->handler.on_request(server->handler.ctx, &message->request);
+  conn->in_dispatch = false;
+  if (message->answered) {
+    enum flush_result result = conn_flush(conn);
+    if (result != FLUSH_BLOCKED)
+      return result == FLUSHED;
+  }
+  // Pipelined bytes without memory to keep them: this answer is the last on the connection.
+  if (!conn_save_rest(conn, input))
+    message->close = true;
+  return false;
+}
+
+static int64_t conn_body_deadline(const struct http_conn *conn) {
+  const struct http_server_config *config = &conn->server->config;
+  int64_t idle_us = conn->message->last_byte_us + config->body_idle_timeout_ms * US_PER_MS;
+  int64_t window_us = conn->message->window_start_us + config->body_rate_window_ms * US_PER_MS;
+  return idle_us < window_us ? idle_us : window_us;
+}
+
+// Feed what was read, request after request. True when more is wanted from the socket.
+static bool conn_run(struct http_conn *conn, struct str input) {
+  while (conn->message || input.len > 0) {
+    if (!conn->message && !conn_begin(conn, input))
+      return false;
+    struct error err;
+    struct str piece = STR_EMPTY;
+    int status;
+    switch (http_parser_next(conn->message->parser, &input, &piece)) {
+    case HTTP_NEED_MORE:
+      if (conn->state == HTTP_CONN_BODY)
+        conn->deadline_us = conn_body_deadline(conn);
+      return true;
+    case HTTP_HEAD:
+      if (!conn_on_head(conn, input))
+        return false;
+      break;
+    case HTTP_BODY:
+      if (!conn_on_body(conn, piece))
+        return false;
+      break;
+    case HTTP_DONE:
+      if (!conn_dispatch(conn, input))
+        return false;
+      break;
+    case HTTP_BAD:
+      status = http_parser_error(conn->message->parser, &err);
+      conn_fail(conn, status, err.text);
+      return false;
+    }
+  }
+  return true;
+}
+
+// The peer sends no more. A half-closed connection with a whole request was answered before we come here.
+static void conn_ended(struct http_conn *conn, bool clean) {
+  if (clean && conn->message)
+    conn_fail(conn, 400, "the request ended before it was complete");
+  else
+    http_conn_close(conn);
+}
+
+static void conn_read(struct http_conn *conn) {
+  struct http_server *server = conn->server;
+  for (int i = 0; i < HTTP_SERVER_READS_PER_WAKE; i++) {
+    struct error err;
+    size_t got;
+    enum stream_result result = stream_read(conn->stream, server->scratch, sizeof server->scratch, &got, &err);
+    if (result == STREAM_EOF || result == STREAM_FAILED) {
+      conn_ended(conn, result == STREAM_EOF);
+      return;
+    }
+    if (result != STREAM_OK) {
+      conn_arm(conn);
+      conn_want(conn, result == STREAM_WANT_READ ? EPOLLIN : EPOLLOUT);
+      return;
+    }
+    if (!conn_run(conn, (struct str){server->scratch, got}))
+      return;
+    // A short read has emptied the socket, as good as EAGAIN and a system call cheaper.
+    if (got < sizeof server->scratch && !stream_pending(conn->stream))
+      break;
+  }
+  conn_arm(conn);
+  if (conn_want(conn, EPOLLIN) && stream_pending(conn->stream))
+    conn_resume_soon(conn);
+}
+
+// After an answer that did not leave within conn_run: go on with what waits.
+static void conn_continue(struct http_conn *conn) {
+  conn_arm(conn);
+  if (!conn_want(conn, EPOLLIN))
+    return;
+  if (conn->rest || stream_pending(conn->stream))
+    conn_resume_soon(conn);
+}
+
+static void conn_resume(struct http_conn *conn) {
+  if (conn->state > HTTP_CONN_BODY || conn->state == HTTP_CONN_HANDSHAKE)
+    return;
+  if (conn->rest) {
+    char *rest = conn->rest;
+    struct str input = {rest, conn->rest_len};
+    conn->rest = NULL;
+    conn->rest_len = 0;
+    bool more = conn_run(conn, input);
+    free(rest);
+    if (!more)
+      return;
+  }
+  conn_read(conn);
+}
+
+// Plain HTTP on the TLS port: say so in plain HTTP, before OpenSSL sees it.
+static bool conn_answer_plain_on_tls(struct http_conn *conn) {
+  static const char text[] = "HTTP/1.0 400 Bad Request\r\n"
+                             "Content-Type: text/plain; charset=utf-8\r\n"
+                             "Connection: close\r\n\r\n"
+                             "The client sent a plain HTTP request to a port that speaks HTTPS. "
+                             "Use https:// in the address.\n";
+  char first;
+  if (recv(conn->io.fd, &first, 1, MSG_PEEK | MSG_DONTWAIT) != 1 || first < 'A' || first > 'Z')
+    return false;
+  log_info(conn->server->log, "net", "%s spoke plain HTTP to the TLS port", conn->peer_text);
+  if (send(conn->io.fd, text, sizeof text - 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+    http_conn_close(conn);
+  else
+    conn_linger(conn);
+  return true;
+}
+
+static void conn_handshake(struct http_conn *conn) {
+  if (conn->fresh && conn_answer_plain_on_tls(conn))
+    return;
+  struct error err;
+  switch (stream_handshake(conn->stream, &err)) {
+  case STREAM_WANT_READ:
+    conn_want(conn, EPOLLIN);
+    return;
+  case STREAM_WANT_WRITE:
+    conn_want(conn, EPOLLOUT);
+    return;
+  case STREAM_OK:
+    conn_set_state(conn, HTTP_CONN_IDLE);
+    conn_read(conn);
+    return;
+  case STREAM_EOF:
+  case STREAM_FAILED:
+    log_debug(conn->server->log, "net", "%s: %s", conn->peer_text, err.text);
+    http_conn_close(conn);
+    return;
+  }
+}
+
+// The body's deadline came: too slow by the rule, or a new window begins.
+static void conn_body_expired(struct http_conn *conn, int64_t now_us) {
+  const struct http_server_config *config = &conn->server->config;
+  struct http_message *message = conn->message;
+  if (now_us - message->last_byte_us >= config->body_idle_timeout_ms * US_PER_MS) {
+    conn_fail(conn, 408, "the body stopped coming");
+    return;
+  }
+  if (now_us - message->window_start_us >= config->body_rate_window_ms * US_PER_MS) {
+    if ((int64_t)message->window_bytes * 1000 < (int64_t)config->body_min_bytes_per_s * config->body_rate_window_ms) {
+      conn_fail(conn, 408, "the body came too slowly");
+      return;
+    }
+    message->window_start_us = now_us;
+    message->window_bytes = 0;
+  }
+  conn->deadline_us = conn_body_deadline(conn);
+  conn_arm(conn);
+}
+
+static void conn_on_timer(struct loop_timer *timer) {
+  struct http_conn *conn = CONTAINER_OF(timer, struct http_conn, timer);
+  int64_t now_us = loop_now_us(conn->server->loop);
+  if (conn->resume) {
+    conn->resume = false;
+    conn_arm(conn);
+    conn_resume(conn);
+    return;
+  }
+  if (conn->deadline_us > now_us) {
+    conn_arm(conn);
+    return;
+  }
+  if (conn->state == HTTP_CONN_HEAD)
+    conn_fail(conn, 408, "the header took too long to come");
+  else if (conn->state == HTTP_CONN_BODY)
+    conn_body_expired(conn, now_us);
+  else if (conn->state != HTTP_CONN_HANDLING)
+    http_conn_close(conn);
+}
+
+static void conn_on_ready(struct loop_io *io, uint32_t events) {
+  (void)events;
+  struct http_conn *conn = CONTAINER_OF(io, struct http_conn, io);
+  switch ((enum http_conn_state)conn->state) {
+  case HTTP_CONN_HANDSHAKE:
+    conn_handshake(conn);
+    return;
+  case HTTP_CONN_IDLE:
+  case HTTP_CONN_HEAD:
+  case HTTP_CONN_BODY:
+    // Bytes that were read earlier come first; what is in the socket raises its event again.
+    if (!conn->resume)
+      conn_read(conn);
+    return;
+  case HTTP_CONN_HANDLING:
+    // A pipelined request, or the client has gone: both wait for the answer. Until then no more events.
+    loop_io_remove(conn->server->loop, io);
+    return;
+  case HTTP_CONN_WRITING:
+    if (conn_flush(conn) == FLUSHED)
+      conn_continue(conn);
+    return;
+  case HTTP_CONN_LINGER:
+    conn_linger_read(conn);
+    return;
+  }
+}
+
+void http_conn_answered(struct http_conn *conn) {
+  if (!conn->in_dispatch && conn_flush(conn) == FLUSHED)
+    conn_continue(conn);
+}
+
+struct http_conn *http_conn_new(struct http_server *server, int fd, const struct address *peer, struct error *err) {
+  struct http_conn *conn = calloc(1, sizeof *conn);
+  if (!conn) {
+    error_set(err, ERR_NO_MEMORY, "no memory for a connection");
+    return NULL;
+  }
+  conn->stream = server->tls ? stream_new_server(fd, server->tls, err) : stream_new_plain(fd);
+  if (!conn->stream) {
+    free(conn);
+    return NULL;
+  }
+  conn->server = server;
+  conn->io.fd = fd;
+  conn->io.on_ready = conn_on_ready;
+  conn->timer.on_fire = conn_on_timer;
+  conn->state = server->tls ? HTTP_CONN_HANDSHAKE : HTTP_CONN_IDLE;
+  conn->fresh = true;
+  conn->peer = *peer;
+  address_write_with_port(peer, conn->peer_text);
+  list_push_back(&server->idle, &conn->node);
+  server->connections++;
+  return conn;
+}
+
+void http_conn_start(struct http_conn *conn) {
+  conn->deadline_us = conn_in_ms(conn, conn->server->config.header_timeout_ms);
+  conn_arm(conn);
+  conn_want(conn, EPOLLIN);
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the three files of the HTTP server share; not for others. http_server.c: listener, limits, start and stop.
+// http_server_conn.c: the life of a connection. http_server_answer.c: the bytes of an answer. Loop thread only.
+//
+// Invariants: a connection is in exactly one list, `idle` (no byte of a message seen, or lingering; those may be
+// closed at any time, longest first) or `busy`. It has a message if and only if bytes of a request were seen and the
+// answer is not yet written; an idle connection holds no buffer. While a handler has the request nothing is read.
+#ifndef HARBINGER_NET_HTTP_SERVER_INTERNAL_H
+#define HARBINGER_NET_HTTP_SERVER_INTERNAL_H
+
+#include "base/list.h"
+#include "net/http_server.h"
+
+enum {
+  HTTP_SERVER_SCRATCH_BYTES = 16 * 1024,      // one read; shared by all connections, used between two events only
+  HTTP_SERVER_READS_PER_WAKE = 8,             // then the others have their turn
+  HTTP_SERVER_SPARE_MESSAGES = 64,            // kept for the next request, with their parser
+  HTTP_SERVER_SPARE_BUFFER_BYTES = 16 * 1024, // a spare message keeps buffers up to this size
+  HTTP_SERVER_HEAD_OUT_BYTES = 64 * 1024,     // head of an answer
+  HTTP_SERVER_REQUEST_ID_BYTES = 128,
+};
+
+enum http_conn_state {
+  HTTP_CONN_HANDSHAKE, // TLS
+  HTTP_CONN_IDLE,      // between messages, or new
+  HTTP_CONN_HEAD,      // bytes of a head have come
+  HTTP_CONN_BODY,
+  HTTP_CONN_HANDLING, // the handler has the request
+  HTTP_CONN_WRITING,  // the socket is full
+  HTTP_CONN_LINGER,   // answered and shut down; what still comes is dropped so that the answer is not reset
+};
+
+// A request in progress and its answer.
+struct http_message {
+  struct http_request request;
+  struct http_conn *conn;
+  struct http_message *next_spare;
+  struct http_parser *parser;
+  struct buf body;
+  struct buf out;
+  size_t charged_bytes; // of the server's body budget
+  size_t out_sent;
+  int64_t head_mono_us;    // end of the head
+  int64_t last_byte_us;    // of the body
+  int64_t window_start_us; // of the minimum rate
+  size_t window_bytes;
+  int status;
+  bool has_head;
+  bool answered;   // `out` is complete
+  bool incomplete; // answered before the request was read to its end
+  bool close;      // after the answer
+  char request_id[UUID_TEXT_BYTES];
+};
+
+struct http_conn {
+  struct loop_io io;
+  struct loop_timer timer; // fires at or before deadline_us: moving a deadline back costs nothing
+  int64_t deadline_us;     // INT64_MAX: none
+  struct list_node node;
+  struct http_server *server;
+  struct stream *stream;
+  struct http_message *message;
+  char *rest; // bytes of the next request, read too early
+  uint32_t rest_len;
+  uint8_t state;
+  bool fresh;       // no byte came yet: the header deadline counts from the accept
+  bool in_dispatch; // inside on_request: http_respond only fills `out`
+  bool resume;      // the timer was set to continue reading
+  size_t lingered_bytes;
+  struct address peer;
+  char peer_text[ADDRESS_TEXT_BYTES];
+};
+
+struct http_server {
+  struct loop *loop;
+  struct http_server_config config;
+  struct http_server_handler handler;
+  struct id_source *ids;
+  const struct log *log;
+  struct tls_server *tls; // app/ owns it
+  struct loop_io listener;
+  struct loop_timer accept_timer; // accepting pauses while descriptors are out
+  struct loop_timer drain_timer;
+  struct address address;
+  int reserve_fd; // given up for a moment to answer a connection when descriptors are out
+  int64_t complained_us;
+  struct list idle, busy;
+  size_t connections;
+  size_t buffered_bytes; // all bodies in memory
+  struct http_message *spare;
+  size_t spare_count;
+  bool draining;
+  void (*on_drained)(void *ctx);
+  void *drained_ctx;
+  int64_t date_second;
+  char date[30];
+  char scratch[HTTP_SERVER_SCRATCH_BYTES];
+};
+
+// http_server.c
+struct http_message *http_message_new(struct http_conn *conn) MUST_CHECK;
+void http_message_release(struct http_server *server, struct http_message *message);
+
+// http_server_conn.c
+struct http_conn *http_conn_new(struct http_server *server, int fd, const struct address *peer, struct error *err)
+    MUST_CHECK;
+void http_conn_start(struct http_conn *conn);    // may free it
+void http_conn_close(struct http_conn *conn);    // frees it
+void http_conn_answered(struct http_conn *conn); // the handler's answer is in `out`; may free it
+
+// http_server_answer.c
+void http_answer_request_id(struct http_message *message);
+void http_answer_write(struct http_message *message, const struct http_response *response);
+void http_answer_error(struct http_message *message, int status, const char *words);
+extern const struct http_head http_head_unknown; // for answers to what never had a head
+
+#endif
