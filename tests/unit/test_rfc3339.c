@@ -39,7 +39,8 @@ static void test_write_gives_the_digits_asked_for(void **state) {
 
 static void test_write_holds_times_within_the_years_that_have_a_form(void **state) {
   (void)state;
-  assert_written("0001-01-01T00:00:00Z", RFC3339_ZERO_US, 6);
+  assert_written("0001-01-01T00:00:00Z", RFC3339_ZERO_US, 0);
+  assert_written("0001-01-01T00:00:00.000Z", RFC3339_ZERO_US, 3);
   assert_written("0001-01-01T00:00:00.000Z", FIRST_US - 1, 3);
   assert_written("9999-12-31T23:59:59.999999Z", LAST_US, 6);
   assert_written("9999-12-31T23:59:59.999999Z", INT64_MAX, 6);
