@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "support/store_fixture.h"
 
+#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/types.h>
-#include <dirent.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -259,8 +259,10 @@ static int apply_event(struct store_conn *conn, void *ctx, struct error *err) {
 }
 
 int fixture_commit(struct fixture *f, struct event *event, const char *source_key, struct event_commit *out) {
-  struct event_commit commit = {
-      .event = event, .create_project = true, .source_key = str_of(source_key), .source_time_us = event->occurred_at_us};
+  struct event_commit commit = {.event = event,
+                                .create_project = true,
+                                .source_key = str_of(source_key),
+                                .source_time_us = event->occurred_at_us};
   int rc = fixture_write(f, apply_event, &commit);
 
   if (out)

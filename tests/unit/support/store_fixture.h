@@ -34,7 +34,7 @@ struct fixture {
   char reason[ERROR_TEXT_BYTES];
 };
 
-struct fixture *fixture_new(void); // asserts that all is well
+struct fixture *fixture_new(void);    // asserts that all is well
 void fixture_free(struct fixture *f); // removes the directory
 void fixture_close(struct fixture *f);
 void fixture_open(struct fixture *f);

@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/catalogue.h"
+
+#include "store/sqlite/query_sql.h"
+
+#define REPOSITORY_COLUMNS                                                                              \
+  "r.id, r.project_id, p.name || '/' || r.name, r.description, (SELECT count(*) FROM artifact a WHERE " \
+  "a.repository_id = "                                                                                  \
+  "r.id), r.pull_count, r.created_us, r.updated_us"
+#define ARTIFACT_COLUMNS                                                                                         \
+  "a.id, r.project_id, a.repository_id, a.digest, a.media_type, a.platform, a.kind, a.size_bytes, a.pushed_us, " \
+  "a.pulled_us"
+
+static int read_repository(struct stmt *stmt, struct arena *arena, struct repository *out, struct error *err) {
+  *out = (struct repository){
+      .id = stmt_i64(stmt, 0),
+      .project_id = stmt_i64(stmt, 1),
+      .name = stmt_text(stmt, 2, arena),
+      .description = stmt_text(stmt, 3, arena),
+      .artifact_count = stmt_i64(stmt, 4),
+      .pull_count = stmt_i64(stmt, 5),
+      .created_at_us = stmt_i64(stmt, 6),
+      .updated_at_us = stmt_i64(stmt, 7),
+  };
+  return stmt_copied(stmt, err);
+}
+
+int repository_list(struct store_conn *conn, int64_t project_id, const struct query *query, struct arena *arena,
+                    struct repository **out, size_t *len, int64_t *total, struct error *err) {
+  static const struct query_column columns[] = {
+      {"name", "p.name || '/' || r.name", COLUMN_TEXT}, {"repository_id", "r.id", COLUMN_INT},
+      {"pull_count", "r.pull_count", COLUMN_INT},       {"creation_time", "r.created_us", COLUMN_TIME},
+      {"update_time", "r.updated_us", COLUMN_TIME},
+  };
+  const struct query_list list = {
+      .select = REPOSITORY_COLUMNS,
+      .from = project_id > 0
+                  ? "repository r JOIN project p ON p.id = r.project_id WHERE r.project_id = ?1"
+                  : "repository r JOIN project p ON p.id = r.project_id WHERE p.deleted_us IS NULL AND (?1 = 0 "
+                    "OR p.is_public = 1)",
+      .columns = columns,
+      .columns_len = ARRAY_LEN(columns),
+      .default_order = "r.created_us DESC",
+      .tie = "r.id DESC",
+      .fixed = {project_id},
+      .fixed_len = 1,
+  };
+  CLEANUP(stmt_end) struct stmt stmt = {0};
+  size_t cap = 0;
+
+  *out = NULL;
+  *len = 0;
+  int rc = query_sql_count(conn, &list, query, arena, total, err);
+  if (rc == 0)
+    rc = query_sql_rows(conn, &list, query, arena, &stmt, err);
+  if (rc != 0)
+    return rc;
+  while ((rc = stmt_step(&stmt, "list repositories", err)) == 1) {
+    *out = rows_grow(arena, *out, *len, &cap, sizeof(struct repository));
+    if (!*out)
+      return rows_no_memory(err);
+    rc = read_repository(&stmt, arena, &(*out)[*len], err);
+    if (rc != 0)
+      return rc;
+    (*len)++;
+  }
+  return rc;
+}
+
+int repository_get(struct store_conn *conn, int64_t project_id, struct str name, struct arena *arena,
+                   struct repository *out, struct error *err) {
+  static const char sql[] =
+      "SELECT " REPOSITORY_COLUMNS " FROM project p LEFT JOIN repository r ON r.project_id = p.id AND "
+      "r.name = ?2 WHERE p.id = ?1";
+  static const char project[] = "SELECT name FROM project WHERE id = ?1";
+  CLEANUP(stmt_end) struct stmt stmt = {0};
+  int rc = stmt_begin(conn, sql, &stmt, err);
+
+  if (rc != 0)
+    return rc;
+  stmt_bind_i64(&stmt, 1, project_id);
+  stmt_bind_text(&stmt, 2, name);
+  rc = stmt_step(&stmt, "read a repository", err);
+  if (rc < 0)
+    return rc;
+  if (rc == 1 && !stmt_is_null(&stmt, 0))
+    return read_repository(&stmt, arena, out, err);
+  stmt_end(&stmt);
+  rc = stmt_begin(conn, project, &stmt, err);
+  if (rc != 0)
+    return rc;
+  stmt_bind_i64(&stmt, 1, project_id);
+  rc = stmt_step(&stmt, "read a project", err);
+  if (rc < 0)
+    return rc;
+  struct str shown = rc == 1 ? stmt_view(&stmt, 0) : STR_EMPTY;
+  return error_set(err, ERR_NOT_FOUND, "repository %.*s/%.*s not found", STR_ARG(shown), STR_ARG(name));
+}
+
+static int read_tag(struct stmt *stmt, struct arena *arena, struct catalogue_tag *out, struct error *err) {
+  *out = (struct catalogue_tag){
+      .id = stmt_i64(stmt, 0),
+      .name = stmt_text(stmt, 1, arena),
+      .pushed_at_us = stmt_i64(stmt, 2),
+      .pulled_at_us = stmt_i64(stmt, 3),
+  };
+  return stmt_copied(stmt, err);
+}
+
+static int read_tags(struct store_conn *conn, struct artifact *artifact, struct arena *arena, struct error *err) {
+  static const char sql[] =
+      "SELECT id, name, pushed_us, pulled_us FROM tag WHERE artifact_id = ?1 AND removed_us IS NULL "
+      "ORDER BY id";
+  CLEANUP(stmt_end) struct stmt stmt = {0};
+  size_t cap = 0;
+  int rc = stmt_begin(conn, sql, &stmt, err);
+
+  if (rc != 0)
+    return rc;
+  stmt_bind_i64(&stmt, 1, artifact->id);
+  while ((rc = stmt_step(&stmt, "read the tags of an artifact", err)) == 1) {
+    artifact->tags = rows_grow(arena, artifact->tags, artifact->tags_len, &cap, sizeof(struct catalogue_tag));
+    if (!artifact->tags)
+      return rows_no_memory(err);
+    rc = read_tag(&stmt, arena, &artifact->tags[artifact->tags_len], err);
+    if (rc != 0)
+      return rc;
+    artifact->tags_len++;
+  }
+  return rc;
+}
+
+static int read_artifact(struct stmt *stmt, struct arena *arena, struct artifact *out, struct error *err) {
+  *out = (struct artifact){
+      .id = stmt_i64(stmt, 0),
+      .project_id = stmt_i64(stmt, 1),
+      .repository_id = stmt_i64(stmt, 2),
+      .digest = stmt_text(stmt, 3, arena),
+      .media_type = stmt_text(stmt, 4, arena),
+      .platform = stmt_text(stmt, 5, arena),
+      .kind = (enum artifact_kind)stmt_i64(stmt, 6),
+      .size_bytes = stmt_i64(stmt, 7),
+      .pushed_at_us = stmt_i64(stmt, 8),
+      .pulled_at_us = stmt_i64(stmt, 9),
+  };
+  int rc = stmt_copied(stmt, err);
+  return rc != 0 ? rc : read_tags(stmt->conn, out, arena, err);
+}
+
+int artifact_list(struct store_conn *conn, int64_t repository_id, const struct query *query, struct arena *arena,
+                  struct artifact **out, size_t *len, int64_t *total, struct error *err) {
+  static const struct query_column columns[] = {
+      {"id", "a.id", COLUMN_INT},
+      {"digest", "a.digest", COLUMN_TEXT},
+      {"media_type", "a.media_type", COLUMN_TEXT},
+      {"size", "a.size_bytes", COLUMN_INT},
+      {"push_time", "a.pushed_us", COLUMN_TIME},
+      {"pull_time", "a.pulled_us", COLUMN_TIME},
+      {"type", "CASE a.kind WHEN 3 THEN 'CHART' WHEN 5 THEN 'SBOM' ELSE 'IMAGE' END", COLUMN_TEXT},
+  };
+  const struct query_list list = {
+      .select = ARTIFACT_COLUMNS,
+      .from = "artifact a JOIN repository r ON r.id = a.repository_id WHERE a.repository_id = ?1",
+      .columns = columns,
+      .columns_len = ARRAY_LEN(columns),
+      .default_order = "a.pushed_us DESC",
+      .tie = "a.id DESC",
+      .fixed = {repository_id},
+      .fixed_len = 1,
+  };
+  CLEANUP(stmt_end) struct stmt stmt = {0};
+  size_t cap = 0;
+
+  *out = NULL;
+  *len = 0;
+  int rc = query_sql_count(conn, &list, query, arena, total, err);
+  if (rc == 0)
+    rc = query_sql_rows(conn, &list, query, arena, &stmt, err);
+  if (rc != 0)
+    return rc;
+  while ((rc = stmt_step(&stmt, "list artifacts", err)) == 1) {
+    *out = rows_grow(arena, *out, *len, &cap, sizeof(struct artifact));
+    if (!*out)
+      return rows_no_memory(err);
+    rc = read_artifact(&stmt, arena, &(*out)[*len], err);
+    if (rc != 0)
+      return rc;
+    (*len)++;
+  }
+  return rc;
+}
+
+int artifact_get(struct store_conn *conn, int64_t repository_id, struct str reference, struct arena *arena,
+                 struct artifact *out, struct error *err) {
+  static const char by_digest[] =
+      "SELECT " ARTIFACT_COLUMNS " FROM artifact a JOIN repository r ON r.id = a.repository_id "
+      "WHERE a.repository_id = ?1 AND a.digest = ?2";
+  static const char by_tag[] = "SELECT " ARTIFACT_COLUMNS " FROM tag g JOIN artifact a ON a.id = g.artifact_id JOIN "
+                               "repository r ON r.id = a.repository_id WHERE g.repository_id = ?1 AND g.name = ?2 AND "
+                               "g.removed_us IS NULL";
+  CLEANUP(stmt_end) struct stmt stmt = {0};
+  int rc = stmt_begin(conn, event_is_digest(reference) ? by_digest : by_tag, &stmt, err);
+
+  if (rc != 0)
+    return rc;
+  stmt_bind_i64(&stmt, 1, repository_id);
+  stmt_bind_text(&stmt, 2, reference);
+  rc = stmt_step(&stmt, "read an artifact", err);
+  if (rc <= 0)
+    return rc < 0 ? rc : error_set(err, ERR_NOT_FOUND, "artifact %.*s not found", STR_ARG(reference));
+  return read_artifact(&stmt, arena, out, err);
+}
+
+int tag_list(struct store_conn *conn, int64_t repository_id, int64_t artifact_id, const struct query *query,
+             struct arena *arena, struct catalogue_tag **out, size_t *len, int64_t *total, struct error *err) {
+  static const struct query_column columns[] = {
+      {"id", "g.id", COLUMN_INT},
+      {"name", "g.name", COLUMN_TEXT},
+      {"push_time", "g.pushed_us", COLUMN_TIME},
+      {"pull_time", "g.pulled_us", COLUMN_TIME},
+  };
+  const struct query_list list = {
+      .select = "g.id, g.name, g.pushed_us, g.pulled_us",
+      .from = "tag g WHERE g.repository_id = ?1 AND (?2 = 0 OR g.artifact_id = ?2) AND g.removed_us IS NULL",
+      .columns = columns,
+      .columns_len = ARRAY_LEN(columns),
+      .default_order = "g.pushed_us DESC",
+      .tie = "g.id DESC",
+      .fixed = {repository_id, artifact_id},
+      .fixed_len = 2,
+  };
+  CLEANUP(stmt_end) struct stmt stmt = {0};
+  size_t cap = 0;
+
+  *out = NULL;
+  *len = 0;
+  int rc = query_sql_count(conn, &list, query, arena, total, err);
+  if (rc == 0)
+    rc = query_sql_rows(conn, &list, query, arena, &stmt, err);
+  if (rc != 0)
+    return rc;
+  while ((rc = stmt_step(&stmt, "list tags", err)) == 1) {
+    *out = rows_grow(arena, *out, *len, &cap, sizeof(struct catalogue_tag));
+    if (!*out)
+      return rows_no_memory(err);
+    rc = read_tag(&stmt, arena, &(*out)[*len], err);
+    if (rc != 0)
+      return rc;
+    (*len)++;
+  }
+  return rc;
+}
+
+int catalogue_incomplete(struct store_conn *conn, int64_t limit, struct arena *arena, struct artifact_facts **out,
+                         size_t *len, struct error *err) {
+  static const char sql[] =
+      "SELECT p.name, r.name, a.digest, a.media_type, a.platform, a.kind, a.size_bytes FROM artifact a "
+      "JOIN repository r ON r.id = a.repository_id JOIN project p ON p.id = r.project_id WHERE "
+      "a.incomplete = 1 ORDER BY a.id LIMIT ?1";
+  CLEANUP(stmt_end) struct stmt stmt = {0};
+  size_t cap = 0;
+  int rc = stmt_begin(conn, sql, &stmt, err);
+
+  *out = NULL;
+  *len = 0;
+  if (rc != 0)
+    return rc;
+  stmt_bind_i64(&stmt, 1, limit);
+  while ((rc = stmt_step(&stmt, "list artifacts without facts", err)) == 1) {
+    *out = rows_grow(arena, *out, *len, &cap, sizeof(struct artifact_facts));
+    if (!*out)
+      return rows_no_memory(err);
+    (*out)[(*len)++] = (struct artifact_facts){
+        .project = stmt_text(&stmt, 0, arena),
+        .repository = stmt_text(&stmt, 1, arena),
+        .digest = stmt_text(&stmt, 2, arena),
+        .media_type = stmt_text(&stmt, 3, arena),
+        .platform = stmt_text(&stmt, 4, arena),
+        .kind = (enum artifact_kind)stmt_i64(&stmt, 5),
+        .size_bytes = stmt_i64(&stmt, 6),
+    };
+  }
+  return rc;
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/sqlite/changes.h"
+
+#include "store/sqlite/matching.h"
+#include "store/sqlite/seen.h"
+
+void changes_clear(struct changes *changes) {
+  changes->counts = (struct change_counts){.oldest_due_us = INT64_MAX};
+}
+
+void changes_undo(struct store_conn *conn, const struct change_counts *before) {
+  struct change_counts *now = &conn->changes->counts;
+
+  // A cache may hold rows of the part that is taken back; reading them again is cheap and rare.
+  if (now->policies || now->cache)
+    policy_cache_clear(conn->policies);
+  if (now->seen)
+    seen_forget(conn->seen);
+  *now = *before;
+}
+
+void change_delivery(struct store_conn *conn, const struct delivery_notice *notice) {
+  struct changes *changes = conn->changes;
+
+  if (!changes)
+    return;
+  changes->counts.waiting++;
+  if (notice->due_us < changes->counts.oldest_due_us)
+    changes->counts.oldest_due_us = notice->due_us;
+  if (changes->counts.notices < CHANGES_MAX_NOTICES)
+    changes->notices[changes->counts.notices++] = *notice;
+}
+
+void change_waiting(struct store_conn *conn, int64_t by) {
+  if (conn->changes)
+    conn->changes->counts.waiting += by;
+}
+
+void change_policies(struct store_conn *conn) {
+  if (!conn->changes)
+    return;
+  conn->changes->counts.policies = true;
+  policy_cache_clear(conn->policies);
+}
+
+void change_cancelled(struct store_conn *conn) {
+  if (conn->changes)
+    conn->changes->counts.cancelled = true;
+}
+
+void change_event(struct store_conn *conn, const struct event *event) {
+  if (conn->changes && (unsigned)event->type < EVENT_TYPE_COUNT && (unsigned)event->source.kind < SOURCE_KIND_COUNT)
+    conn->changes->counts.events[event->type][event->source.kind]++;
+}

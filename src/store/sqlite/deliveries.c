@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/deliveries.h"
+
+#include "store/policies.h"
+#include "store/sqlite/changes.h"
+#include "store/sqlite/delivery_rows.h"
+#include "store/sqlite/state.h"
+
+const char *delivery_state_name(enum delivery_state state) {
+  switch (state) {
+  case DELIVERY_PENDING:
+    return "pending";
+  case DELIVERY_RETRYING:
+    return "retrying";
+  case DELIVERY_HELD:
+    return "held";
+  case DELIVERY_SUCCEEDED:
+    return "succeeded";
+  case DELIVERY_FAILED:
+    return "failed";
+  case DELIVERY_CANCELLED:
+    return "cancelled";
+  }
+  return "";
+}
+
+int delivery_lanes(struct store_conn *conn, int64_t after, int64_t *targets, size_t max, size_t *len,
+                   struct error *err) {
+  // A loose scan: one seek per target, whatever waits there.
+  static const char next[] =
+      "SELECT target_id FROM delivery INDEXED BY delivery_waiting WHERE state <= 1 AND target_id > ?1 "
+      "ORDER BY target_id LIMIT 1";
+  static const char open[] = "SELECT 1 FROM target t JOIN policy p ON p.id = t.policy_id WHERE t.id = ?1 AND "
+                             "t.suspended = 0 AND t.deleted_us IS NULL AND p.enabled = 1 AND p.deleted_us IS NULL";
+  CLEANUP(stmt_end) struct stmt seek = {0};
+  CLEANUP(stmt_end) struct stmt check = {0};
+
+  *len = 0;
+  int rc = stmt_begin(conn, next, &seek, err);
+  if (rc == 0)
+    rc = stmt_begin(conn, open, &check, err);
+  while (rc == 0 && *len < max) {
+    stmt_bind_i64(&seek, 1, after);
+    rc = stmt_step(&seek, "list the targets with work", err);
+    if (rc <= 0)
+      break;
+    after = stmt_i64(&seek, 0);
+    stmt_reset(&seek);
+    stmt_bind_i64(&check, 1, after);
+    rc = stmt_step(&check, "read a target", err);
+    if (rc < 0)
+      break;
+    if (rc == 1)
+      targets[(*len)++] = after;
+    stmt_reset(&check);
+    rc = 0;
+  }
+  return rc;
+}
+
+int delivery_next(struct store_conn *conn, int64_t target_id, int prio, int64_t after_due_us, int64_t after_id,
+                  struct delivery_notice *out, size_t max, size_t *len, struct error *err) {
+  static const char sql[] =
+      "SELECT id, due_us FROM delivery INDEXED BY delivery_waiting WHERE state <= 1 AND target_id = ?1 AND prio = ?2 "
+      "AND "
+      "(due_us, id) > (?3, ?4) AND id >= (SELECT cancel_below FROM target WHERE id = ?1) ORDER BY due_us, id LIMIT ?5";
+  CLEANUP(stmt_end) struct stmt stmt = {0};
+
+  *len = 0;
+  int rc = stmt_begin(conn, sql, &stmt, err);
+  if (rc != 0)
+    return rc;
+  stmt_bind_i64(&stmt, 1, target_id);
+  stmt_bind_i64(&stmt, 2, prio);
+  stmt_bind_i64(&stmt, 3, after_due_us);
+  stmt_bind_i64(&stmt, 4, after_id);
+  stmt_bind_i64(&stmt, 5, (int64_t)max);
+  while ((rc = stmt_step(&stmt, "read what waits for a target", err)) == 1)
+    out[(*len)++] = (struct delivery_notice){
+        .delivery_id = stmt_i64(&stmt, 0), .target_id = target_id, .prio = prio, .due_us = stmt_i64(&stmt, 1)};
+  return rc;
+}
+
+static int no_execution(struct error *err) {
+  return error_set(err, ERR_NOT_FOUND, "execution ID not found");
+}
+
+static int read_body(struct store_conn *conn, int64_t event_rowid, const char *format_key, struct arena *arena,
+                     struct str *body, struct error *err) {
+  static const char sql[] = "SELECT data FROM body WHERE event_rowid = ?1 AND format_key = ?2";
+  CLEANUP(stmt_end) struct stmt stmt = {0};
+
+  *body = (struct str){0};
+  int rc = stmt_begin(conn, sql, &stmt, err);
+  if (rc != 0)
+    return rc;
+  stmt_bind_i64(&stmt, 1, event_rowid);
+  stmt_bind_text(&stmt, 2, str_of(format_key));
+  rc = stmt_step(&stmt, "read a body", err);
+  if (rc <= 0)
+    return rc;
+  *body = stmt_text(&stmt, 0, arena);
+  return stmt_copied(&stmt, err);
+}
+
+int delivery_load(struct store_conn *conn, int64_t id, const char *format_key, struct arena *arena,
+                  struct delivery_load *out, struct error *err) {
+  static const char sql[] = "SELECT d.target_id, d.policy_id, " DELIVERY_STATE_EXPR
+                            ", d.attempts, d.created_us, d.event_rowid, e.json FROM delivery d JOIN target t ON t.id = "
+                            "d.target_id JOIN event e ON e.id = d.event_rowid WHERE d.id = ?1";
+  CLEANUP(stmt_end) struct stmt stmt = {0};
+  int rc = stmt_begin(conn, sql, &stmt, err);
+
+  if (rc != 0)
+    return rc;
+  stmt_bind_i64(&stmt, 1, id);
+  rc = stmt_step(&stmt, "read a delivery", err);
+  if (rc <= 0)
+    return rc < 0 ? rc : no_execution(err);
+  *out = (struct delivery_load){
+      .id = id,
+      .target_id = stmt_i64(&stmt, 0),
+      .policy_id = stmt_i64(&stmt, 1),
+      .state = (enum delivery_state)stmt_i64(&stmt, 2),
+      .attempts = (int)stmt_i64(&stmt, 3),
+      .created_at_us = stmt_i64(&stmt, 4),
+  };
+  rc = event_read_json(stmt_view(&stmt, 6), arena, &out->event, err);
+  return rc != 0 ? rc : read_body(conn, stmt_i64(&stmt, 5), format_key, arena, &out->body, err);
+}
+
+int delivery_body(struct store_conn *conn, int64_t id, const char *format_key, struct arena *arena, struct str *body,
+                  struct error *err) {
+  static const char sql[] = "SELECT event_rowid FROM delivery WHERE id = ?1";
+  CLEANUP(stmt_end) struct stmt stmt = {0};
+  int rc = stmt_begin(conn, sql, &stmt, err);
+
+  if (rc != 0)
+    return rc;
+  stmt_bind_i64(&stmt, 1, id);
+  rc = stmt_step(&stmt, "read a delivery", err);
+  if (rc <= 0)
+    return rc < 0 ? rc : no_execution(err);
+  return read_body(conn, stmt_i64(&stmt, 0), format_key, arena, body, err);
+}
+
+// ---- recording an attempt -------------------------------------------------------------------------------------------
+
+struct recorded { // the row as it was
+  int64_t target_id, event_rowid;
+  enum delivery_state state; // as stored
+  bool cancelled;
+};
+
+static int read_row(struct store_conn *conn, int64_t id, struct recorded *out, struct error *err) {
+  static const char sql[] =
+      "SELECT d.target_id, d.event_rowid, d.state, d.id < t.cancel_below FROM delivery d JOIN target t "
+      "ON t.id = d.target_id WHERE d.id = ?1";
+  CLEANUP(stmt_end) struct stmt stmt = {0};
+  int rc = stmt_begin(conn, sql, &stmt, err);
+
+  if (rc != 0)
+    return rc;
+  stmt_bind_i64(&stmt, 1, id);
+  rc = stmt_step(&stmt, "read a delivery", err);
+  if (rc <= 0)
+    return rc < 0 ? rc : no_execution(err);
+  out->target_id = stmt_i64(&stmt, 0);
+  out->event_rowid = stmt_i64(&stmt, 1);
+  out->state = (enum delivery_state)stmt_i64(&stmt, 2);
+  out->cancelled = out->state == DELIVERY_CANCELLED || (out->state <= DELIVERY_HELD && stmt_bool(&stmt, 3));
+  return 0;
+}
+
+static int insert_attempt(struct store_conn *conn, const struct attempt *attempt, struct error *err) {
+  static const char sql[] = "INSERT OR IGNORE INTO attempt (id, started_us, ended_us, outcome, status, words, "
+                            "request_headers, response_headers, "
+                            "response_body, dns_us, connect_us, tls_us, first_byte_us, total_us, reused) VALUES (?1, "
+                            "?2, ?3, ?4, ?5, ?6, ?7, ?8, "
+                            "?9, ?10, ?11, ?12, ?13, ?14, ?15)";
+  CLEANUP(stmt_end) struct stmt stmt = {0};
+
+  if (attempt->number < 1 || attempt->number >= ATTEMPT_ROWS_PER_DELIVERY)
+    return error_set(err, ERR_INTERNAL, "attempt number %d of delivery %lld is not within 1 to %d", attempt->number,
+                     (long long)attempt->delivery_id, ATTEMPT_ROWS_PER_DELIVERY - 1);
+  int rc = stmt_begin(conn, sql, &stmt, err);
+  if (rc != 0)
+    return rc;
+  stmt_bind_i64(&stmt, 1, attempt->delivery_id * ATTEMPT_ROWS_PER_DELIVERY + attempt->number);
+  stmt_bind_i64(&stmt, 2, attempt->started_at_us);
+  stmt_bind_i64(&stmt, 3, attempt->ended_at_us);
+  stmt_bind_text(&stmt, 4, attempt->outcome);
+  stmt_bind_i64(&stmt, 5, attempt->status);
+  stmt_bind_text(&stmt, 6, attempt->words);
+  stmt_bind_text(&stmt, 7, attempt->request_headers);
+  stmt_bind_blob(&stmt, 8, attempt->response_headers);
+  stmt_bind_blob(&stmt, 9, attempt->response_body);
+  stmt_bind_i64(&stmt, 10, attempt->dns_us);
+  stmt_bind_i64(&stmt, 11, attempt->connect_us);
+  stmt_bind_i64(&stmt, 12, attempt->tls_us);
+  stmt_bind_i64(&stmt, 13, attempt->first_byte_us);
+  stmt_bind_i64(&stmt, 14, attempt->total_us);
+  stmt_bind_i64(&stmt, 15, attempt->connection_reused);
+  rc = stmt_run(&stmt, "insert an attempt", err);
+  if (rc == 0 && stmt_changes(&stmt) == 0)
+    return error_set(err, ERR_CONFLICT, "attempt %d of delivery %lld is recorded already", attempt->number,
+                     (long long)attempt->delivery_id);
+  return rc;
+}
+
+static int insert_body(struct store_conn *conn, int64_t event_rowid, const char *format_key, struct str body,
+                       struct error *err) {
+  static const char sql[] = "INSERT OR IGNORE INTO body (event_rowid, format_key, data) VALUES (?1, ?2, ?3)";
+  CLEANUP(stmt_end) struct stmt stmt = {0};
+
+  if (body.len == 0)
+    return 0;
+  int rc = stmt_begin(conn, sql, &stmt, err);
+  if (rc != 0)
+    return rc;
+  stmt_bind_i64(&stmt, 1, event_rowid);
+  stmt_bind_text(&stmt, 2, str_of(format_key));
+  stmt_bind_blob(&stmt, 3, body);
+  return stmt_run(&stmt, "store a body", err);
+}
+
+// The state after the attempt. What is final stays, but a success counts whatever a person did meanwhile: the receiver has
+// it.
+static enum delivery_state state_after(const struct recorded *row, enum delivery_state wanted) {
+  if (wanted == DELIVERY_SUCCEEDED || row->state == DELIVERY_SUCCEEDED)
+    return DELIVERY_SUCCEEDED;
+  if (row->cancelled)
+    return DELIVERY_CANCELLED;
+  return row->state == DELIVERY_FAILED ? DELIVERY_FAILED : wanted;
+}
+
+static int update_row(struct store_conn *conn, const struct attempt_result *result, enum delivery_state state,
+                      struct error *err) {
+  static const char sql[] =
+      "UPDATE delivery SET state = ?2, prio = CASE WHEN ?2 = 1 THEN ?3 ELSE prio END, due_us = CASE "
+      "WHEN ?2 = 1 THEN ?4 ELSE due_us END, attempts = max(attempts, ?5), started_us = ?6, "
+      "ended_us = ?7, last_status = ?8, last_words = ?9 WHERE id = ?1";
+  const struct attempt *attempt = &result->attempt;
+  CLEANUP(stmt_end) struct stmt stmt = {0};
+  int rc = stmt_begin(conn, sql, &stmt, err);
+
+  if (rc != 0)
+    return rc;
+  stmt_bind_i64(&stmt, 1, attempt->delivery_id);
+  stmt_bind_i64(&stmt, 2, (int64_t)state);
+  stmt_bind_i64(&stmt, 3, result->prio);
+  stmt_bind_i64(&stmt, 4, result->due_us);
+  stmt_bind_i64(&stmt, 5, attempt->number);
+  stmt_bind_i64(&stmt, 6, attempt->started_at_us);
+  if (state > DELIVERY_HELD)
+    stmt_bind_i64(&stmt, 7, attempt->ended_at_us);
+  stmt_bind_i64(&stmt, 8, attempt->status);
+  stmt_bind_text(&stmt, 9, attempt->words);
+  return stmt_run(&stmt, "update a delivery", err);
+}
+
+int delivery_record(struct store_conn *conn, const struct attempt_result *result, struct error *err) {
+  struct recorded row = {0};
+
+  if (result->state != DELIVERY_SUCCEEDED && result->state != DELIVERY_FAILED && result->state != DELIVERY_RETRYING)
+    return error_set(err, ERR_INTERNAL, "an attempt cannot end as \"%s\"", delivery_state_name(result->state));
+  int rc = read_row(conn, result->attempt.delivery_id, &row, err);
+  if (rc != 0)
+    return rc;
+  enum delivery_state state = state_after(&row, result->state);
+  rc = update_row(conn, result, state, err);
+  if (rc == 0)
+    rc = insert_attempt(conn, &result->attempt, err);
+  if (rc == 0)
+    rc = insert_body(conn, row.event_rowid, result->format_key, result->body, err);
+  if (rc == 0 && result->suspend_target) {
+    rc = target_suspend(conn, row.target_id, result->suspend_reason, err);
+    if (rc == ERR_NOT_FOUND)
+      rc = 0; // deleted meanwhile: nothing is left to suspend
+  }
+  if (rc != 0)
+    return rc;
+  change_waiting(conn, (state <= DELIVERY_RETRYING) - (row.state <= DELIVERY_RETRYING));
+  return 0;
+}
+
+int delivery_again(struct store_conn *conn, int64_t id, int64_t *new_id, struct error *err) {
+  static const char find[] =
+      "SELECT t.deleted_us IS NULL AND p.deleted_us IS NULL, p.enabled, d.target_id FROM delivery d "
+      "JOIN target t ON t.id = d.target_id JOIN policy p ON p.id = d.policy_id WHERE d.id = ?1";
+  static const char sql[] =
+      "INSERT INTO delivery (event_rowid, policy_id, target_id, target_type, event_type, state, prio, "
+      "attempts, due_us, created_us) SELECT event_rowid, policy_id, target_id, target_type, "
+      "event_type, 0, 0, 0, ?2, ?2 FROM delivery WHERE id = ?1";
+  CLEANUP(stmt_end) struct stmt stmt = {0};
+  int64_t now_us = clock_wall_us(conn->store->clock);
+  int rc = stmt_begin(conn, find, &stmt, err);
+
+  if (rc != 0)
+    return rc;
+  stmt_bind_i64(&stmt, 1, id);
+  rc = stmt_step(&stmt, "read a delivery", err);
+  if (rc <= 0)
+    return rc < 0 ? rc : no_execution(err);
+  if (!stmt_bool(&stmt, 0))
+    return error_set(err, ERR_PRECONDITION, "delivery %lld cannot be sent again: its webhook was deleted",
+                     (long long)id);
+  if (!stmt_bool(&stmt, 1))
+    return error_set(err, ERR_PRECONDITION,
+                     "delivery %lld cannot be sent again: its webhook is disabled; enable it first", (long long)id);
+  struct delivery_notice notice = {.target_id = stmt_i64(&stmt, 2), .due_us = now_us};
+  stmt_end(&stmt);
+  rc = stmt_begin(conn, sql, &stmt, err);
+  if (rc != 0)
+    return rc;
+  stmt_bind_i64(&stmt, 1, id);
+  stmt_bind_i64(&stmt, 2, now_us);
+  rc = stmt_run(&stmt, "insert a delivery", err);
+  if (rc != 0)
+    return rc;
+  *new_id = notice.delivery_id = sqlite3_last_insert_rowid(conn->db);
+  change_delivery(conn, &notice);
+  return 0;
+}
+
+void delivery_depth(struct store *store, struct delivery_depth *out) {
+  out->waiting = atomic_load(&store->waiting);
+  int64_t oldest_us = atomic_load(&store->oldest_due_us);
+  out->oldest_due_us = out->waiting > 0 && oldest_us != INT64_MAX ? oldest_us : 0;
+}

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+// What deliveries.c and delivery_views.c share. Inside store/sqlite/ only.
+#ifndef HARBINGER_STORE_SQLITE_DELIVERY_ROWS_H
+#define HARBINGER_STORE_SQLITE_DELIVERY_ROWS_H
+
+enum { ATTEMPT_ROWS_PER_DELIVERY = 1024 }; // attempt.id = delivery id * this + number
+
+// The state that readers see, of delivery `d` and its target `t`: what waits below the target's mark is cancelled, whether
+// the sweep has rewritten the row or not.
+#define DELIVERY_STATE_EXPR "CASE WHEN d.state <= 2 AND d.id < t.cancel_below THEN 5 ELSE d.state END"
+
+#endif

@@ -1,0 +1,464 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/sqlite/writer.h"
+
+#include <stdio.h>
+#include <sys/statvfs.h>
+
+#include "store/sqlite/matching.h"
+#include "store/sqlite/seen.h"
+#include "store/sqlite/sweep.h"
+
+// A checkpoint costs 25 to 46 ms at saturation: it runs between commits, when enough has gathered and nobody waits, and
+// at the latest when the log is four times that.
+enum { CHECKPOINT_IDLE_PAGES = 1000, CHECKPOINT_BUSY_PAGES = 4000 };
+enum { SPACE_CHECK_COMMITS = 64 };
+
+struct group {
+  struct store_write *items[STORE_BATCH_ITEMS];
+  size_t len;
+  bool failed[STORE_BATCH_ITEMS]; // has its outcome already
+};
+
+static int commit_hook(void *arg, sqlite3 *db, const char *name, int pages) {
+  struct store *store = arg;
+
+  (void)db, (void)name;
+  store->wal_pages = pages;
+  return SQLITE_OK;
+}
+
+// ---- metrics --------------------------------------------------------------------------------------------------------
+
+static void register_events(struct store *store, struct metrics *metrics) {
+  char labels[96];
+
+  for (int type = 0; type < EVENT_TYPE_COUNT; type++) {
+    for (int source = 0; source < SOURCE_KIND_COUNT; source++) {
+      (void)snprintf(labels, sizeof(labels), "type=\"%s\",source=\"%s\"", event_type_name((enum event_type)type),
+                     source_kind_name((enum source_kind)source));
+      store->metrics.events[type][source] =
+          metrics_counter(metrics, "harbinger_events_total", labels, "Events committed, by type and source.");
+    }
+  }
+}
+
+static void register_sweeps(struct store *store, struct metrics *metrics) {
+  static const char *const names[SWEEP_COUNT] = {
+      [SWEEP_CANCELLED] = "cancelled", [SWEEP_SEEN] = "seen",     [SWEEP_NOTES] = "notes",
+      [SWEEP_ATTEMPTS] = "attempts",   [SWEEP_BODIES] = "bodies", [SWEEP_EVENTS] = "events",
+      [SWEEP_DELETED] = "deleted",
+  };
+  char labels[48];
+
+  for (int i = 0; i < SWEEP_COUNT; i++) {
+    if (!names[i])
+      continue;
+    (void)snprintf(labels, sizeof(labels), "sweep=\"%s\"", names[i]);
+    store->metrics.swept[i] =
+        metrics_counter(metrics, "harbinger_store_swept_rows_total", labels, "Rows that sweeps rewrote or deleted.");
+  }
+}
+
+static void register_metrics(struct store *store, struct metrics *metrics) {
+  static const double seconds[] = {0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1};
+  static const double items[] = {1, 2, 4, 8, 16, 32, 64, 128, 256};
+  struct store_metrics *m = &store->metrics;
+
+  m->commit_seconds =
+      metrics_histogram(metrics, "harbinger_store_commit_seconds", "",
+                        "From the beginning of a group to its commit on disk.", seconds, ARRAY_LEN(seconds));
+  m->batch_items =
+      metrics_histogram(metrics, "harbinger_store_batch_items", "", "Changes in one commit.", items, ARRAY_LEN(items));
+  m->checkpoint_seconds = metrics_histogram(metrics, "harbinger_store_checkpoint_seconds", "",
+                                            "Time of a checkpoint between commits.", seconds, ARRAY_LEN(seconds));
+  m->queue_items = metrics_gauge(metrics, "harbinger_store_queue_items", "", "Changes that wait for the writer.");
+  m->wal_pages = metrics_gauge(metrics, "harbinger_store_wal_pages", "", "Pages in the write-ahead log.");
+  m->low_space =
+      metrics_gauge(metrics, "harbinger_store_low_space", "", "1 when too little disk is free to take events.");
+  m->failed_items = metrics_counter(metrics, "harbinger_store_failed_changes_total", "",
+                                    "Changes that were refused or could not be committed.");
+  register_events(store, metrics);
+  register_sweeps(store, metrics);
+}
+
+int writer_init(struct store *store, struct metrics *metrics, struct error *err) {
+  struct store_conn *conn = store->conn;
+
+  if (metrics)
+    register_metrics(store, metrics);
+  conn->changes = &store->changes;
+  conn->policies = policy_cache_new();
+  conn->seen = seen_new();
+  if (!conn->policies || !conn->seen)
+    return error_set(err, ERR_NO_MEMORY, "no memory for the store's writer");
+  changes_clear(&store->changes);
+  store->space_checked_us = INT64_MIN / 2;
+  (void)sqlite3_wal_hook(conn->db, commit_hook, store);
+  sweep_init(store);
+  return 0;
+}
+
+// ---- health ---------------------------------------------------------------------------------------------------------
+
+static void set_health(struct store *store, bool healthy, const struct error *why) {
+  bool was_broken = atomic_load(&store->broken);
+
+  (void)pthread_mutex_lock(&store->health_lock);
+  store->health = why ? *why : (struct error){0};
+  (void)pthread_mutex_unlock(&store->health_lock);
+  atomic_store(&store->broken, !healthy);
+  if (was_broken == !healthy)
+    return;
+  if (healthy)
+    log_info(store->log, "store", "the store works again");
+  else
+    log_error(store->log, "store", "the store is broken and is tried again every %lld ms: %s",
+              (long long)store->config.retry_ms, why ? why->text : "");
+  if (store->config.on_health)
+    store->config.on_health(store->config.ctx, healthy, why ? why->text : "");
+}
+
+void writer_broken(struct store *store, const struct error *why) {
+  store->probe_us = clock_mono_us(store->clock) + store->config.retry_ms * US_PER_MS;
+  set_health(store, false, why);
+}
+
+// Checked at most once a second and once in 64 commits: a call costs as much as an event.
+static void check_space(struct store *store) {
+  struct statvfs space;
+  int64_t now_us = clock_mono_us(store->clock);
+
+  if (now_us - store->space_checked_us < US_PER_S && store->commits_since_space < SPACE_CHECK_COMMITS)
+    return;
+  store->space_checked_us = now_us;
+  store->commits_since_space = 0;
+  if (store->config.min_free_bytes <= 0 || statvfs(store->config.dir, &space) != 0)
+    return;
+  uint64_t free_bytes = (uint64_t)space.f_bavail * (uint64_t)space.f_frsize;
+  bool low = free_bytes < (uint64_t)store->config.min_free_bytes;
+  if (low)
+    (void)error_set(&store->space, ERR_UNAVAILABLE,
+                    "no new event is taken: %llu MiB are free for %s and %lld MiB must be; make room on that disk",
+                    (unsigned long long)(free_bytes >> 20), store->config.dir,
+                    (long long)(store->config.min_free_bytes >> 20));
+  if (low && !store->low_space)
+    log_warn(store->log, "store", "%s", store->space.text);
+  store->low_space = low;
+  metric_set(store->metrics.low_space, low);
+}
+
+// ---- transactions ---------------------------------------------------------------------------------------------------
+
+static int begin(struct store *store, struct error *err) {
+  static const char sql[] = "BEGIN IMMEDIATE";
+
+  store->conn->broken = 0;
+  return conn_run(store->conn, sql, "begin a transaction", err);
+}
+
+static void roll_back(struct store *store) {
+  struct change_counts nothing = {.oldest_due_us = INT64_MAX};
+
+  if (!sqlite3_get_autocommit(store->conn->db)) // SQLite may have done it itself
+    (void)sqlite3_exec(store->conn->db, "ROLLBACK", NULL, NULL, NULL);
+  changes_undo(store->conn, &nothing);
+}
+
+static int commit(struct store *store, struct error *err) {
+  static const char sql[] = "COMMIT";
+
+  return conn_run(store->conn, sql, "commit", err);
+}
+
+static void count_events(struct store *store, const struct change_counts *counts) {
+  for (int type = 0; type < EVENT_TYPE_COUNT; type++) {
+    for (int source = 0; source < SOURCE_KIND_COUNT; source++) {
+      if (counts->events[type][source])
+        metric_add(store->metrics.events[type][source], counts->events[type][source]);
+    }
+  }
+}
+
+// After the commit: what the transaction changed becomes true for the other threads.
+static void publish(struct store *store) {
+  struct change_counts counts = store->changes.counts;
+
+  changes_clear(&store->changes);
+  store->commits_since_space++;
+  (void)atomic_fetch_add(&store->waiting, counts.waiting);
+  if (counts.oldest_due_us < atomic_load(&store->oldest_due_us))
+    atomic_store(&store->oldest_due_us, counts.oldest_due_us);
+  if (store->sweep.depth_target_id != 0 && counts.oldest_due_us < store->sweep.depth_oldest_us)
+    store->sweep.depth_oldest_us = counts.oldest_due_us; // a pass that is under way has seen its lane already
+  if (counts.policies)
+    (void)atomic_fetch_add(&store->generation, 1);
+  if (counts.cancelled)
+    sweep_wake(store, SWEEP_CANCELLED);
+  count_events(store, &counts);
+  metric_set(store->metrics.wal_pages, store->wal_pages);
+  if (counts.notices && store->config.on_deliveries)
+    store->config.on_deliveries(store->config.ctx, store->changes.notices, counts.notices);
+}
+
+int writer_transaction(struct store *store, int (*step)(struct store *store, void *arg, struct error *err), void *arg,
+                       struct error *err) {
+  int rc = begin(store, err);
+
+  if (rc == 0)
+    rc = step(store, arg, err);
+  if (rc == 0)
+    rc = commit(store, err);
+  if (rc == 0) {
+    publish(store);
+    return 0;
+  }
+  roll_back(store);
+  if (store->conn->broken)
+    writer_broken(store, err);
+  return rc;
+}
+
+// ---- a group --------------------------------------------------------------------------------------------------------
+
+static void fail(struct group *group, size_t i, int rc, const struct error *err) {
+  group->items[i]->rc = rc;
+  group->items[i]->err = *err;
+  group->failed[i] = true;
+}
+
+enum item_end {
+  ITEM_DONE,
+  ITEM_ALONE_LOST,       // rolled back to its savepoint
+  ITEM_FAILED,           // without a savepoint: the group must run again with them
+  ITEM_TOOK_TRANSACTION, // nothing of the group is left, the item has failed
+  ITEM_BROKE_STORE,
+};
+
+static enum item_end apply_plain(struct store *store, struct store_write *w, struct error *err) {
+  int rc = w->apply(store->conn, w, err);
+
+  if (store->conn->broken)
+    return ITEM_BROKE_STORE;
+  if (rc == 0 && !sqlite3_get_autocommit(store->conn->db))
+    return ITEM_DONE;
+  return ITEM_FAILED;
+}
+
+static enum item_end apply_apart(struct store *store, struct store_write *w, struct error *err) {
+  static const char savepoint[] = "SAVEPOINT item";
+  static const char release[] = "RELEASE item";
+  struct store_conn *conn = store->conn;
+  struct change_counts before = store->changes.counts;
+
+  if (conn_run(conn, savepoint, "begin a change", err) != 0)
+    return conn->broken ? ITEM_BROKE_STORE : ITEM_TOOK_TRANSACTION;
+  int rc = w->apply(conn, w, err);
+  if (rc != 0 && err->code == ERR_OK)
+    (void)error_set(err, (enum errcode)rc, "the change was refused");
+  if (conn->broken)
+    return ITEM_BROKE_STORE;
+  if (sqlite3_get_autocommit(conn->db)) {
+    if (rc == 0)
+      (void)error_set(err, ERR_INTERNAL, "a change ended the transaction of its group");
+    return ITEM_TOOK_TRANSACTION;
+  }
+  if (rc == 0)
+    return conn_run(conn, release, "end a change", err) == 0 ? ITEM_DONE : ITEM_TOOK_TRANSACTION;
+  struct error why = *err;
+  if (conn_exec(conn, "ROLLBACK TO item; RELEASE item", err) != 0)
+    return ITEM_TOOK_TRANSACTION;
+  changes_undo(conn, &before);
+  *err = why;
+  return ITEM_ALONE_LOST;
+}
+
+static enum item_end apply_item(struct store *store, struct store_write *w, bool apart, struct error *err) {
+  if (w->takes_events && store->low_space) {
+    *err = store->space;
+    return ITEM_ALONE_LOST;
+  }
+  return apart ? apply_apart(store, w, err) : apply_plain(store, w, err);
+}
+
+// Run all that have no outcome yet. 0: committed. 1: the transaction is gone but the store is well: run again, with
+// savepoints. Negative: nothing is committed and *err is everybody's.
+static int run_once(struct store *store, struct group *group, bool apart, struct error *err) {
+  int rc = begin(store, err);
+
+  for (size_t i = 0; rc == 0 && i < group->len; i++) {
+    struct error item_err = {0};
+    if (group->failed[i])
+      continue;
+    enum item_end end = apply_item(store, group->items[i], apart, &item_err);
+    if (end == ITEM_DONE)
+      continue;
+    if (end == ITEM_BROKE_STORE) {
+      *err = item_err;
+      rc = ERR_UNAVAILABLE;
+      break;
+    }
+    if (end != ITEM_FAILED)
+      fail(group, i, (int)item_err.code, &item_err);
+    if (end != ITEM_ALONE_LOST) {
+      roll_back(store);
+      return 1;
+    }
+  }
+  if (rc == 0)
+    rc = commit(store, err);
+  if (rc != 0)
+    roll_back(store);
+  return rc;
+}
+
+// First all together: a savepoint makes SQLite keep a copy of every page that the item touches, which costs as much as
+// the event. Only when one fails the group runs again, each apart, so that the bad one loses only itself.
+static int run_all(struct store *store, struct group *group, struct error *err) {
+  int rc = run_once(store, group, false, err);
+
+  while (rc == 1) // at most once more per item: each round gives one its outcome
+    rc = run_once(store, group, true, err);
+  return rc;
+}
+
+static void tell(struct store *store, struct group *group) {
+  for (size_t i = 0; i < group->len; i++) {
+    if (group->items[i]->rc != 0)
+      metric_add(store->metrics.failed_items, 1);
+    group->items[i]->done(group->items[i]); // the item is its owner's again
+  }
+}
+
+static void run_group(struct store *store, struct group *group) {
+  int64_t began_us = clock_mono_us(store->clock);
+  struct error err = {0};
+
+  check_space(store);
+  int rc = run_all(store, group, &err);
+  for (size_t i = 0; rc < 0 && i < group->len; i++) {
+    if (!group->failed[i])
+      fail(group, i, rc, &err);
+  }
+  if (rc == 0) {
+    metric_observe(store->metrics.commit_seconds, (double)(clock_mono_us(store->clock) - began_us) / (double)US_PER_S);
+    metric_observe(store->metrics.batch_items, (double)group->len);
+    publish(store);
+  } else if (store->conn->broken) {
+    writer_broken(store, &err);
+  }
+  tell(store, group);
+}
+
+// ---- between groups -------------------------------------------------------------------------------------------------
+
+void writer_checkpoint(struct store *store) {
+  int64_t began_us = clock_mono_us(store->clock);
+  int in_log = 0, moved = 0;
+  struct error err = {0};
+  int rc = sqlite3_wal_checkpoint_v2(store->conn->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &in_log, &moved);
+
+  if (rc != SQLITE_OK && rc != SQLITE_BUSY) {
+    (void)conn_error(store->conn, rc, "move the log into the database file", &err);
+    writer_broken(store, &err);
+    return;
+  }
+  // A reader holds back the rest: the log goes on growing from there, and the next try comes as many pages later.
+  store->checkpoint_base = moved < in_log ? in_log : 0;
+  store->wal_pages = moved < in_log ? in_log : 0;
+  metric_observe(store->metrics.checkpoint_seconds,
+                 (double)(clock_mono_us(store->clock) - began_us) / (double)US_PER_S);
+}
+
+static int write_probe(struct store *store, void *arg, struct error *err) {
+  static const char sql[] = "UPDATE probe SET at_us = ?1 WHERE id = 1";
+  CLEANUP(stmt_end) struct stmt stmt = {0};
+  int rc = stmt_begin(store->conn, sql, &stmt, err);
+
+  (void)arg;
+  if (rc != 0)
+    return rc;
+  stmt_bind_i64(&stmt, 1, clock_wall_us(store->clock));
+  return stmt_run(&stmt, "write to the store", err);
+}
+
+// The log and the file: either may be what broke.
+static void probe(struct store *store) {
+  struct error err = {0};
+
+  if (writer_transaction(store, write_probe, NULL, &err) != 0) {
+    writer_broken(store, &err);
+    return;
+  }
+  store->conn->broken = 0;
+  writer_checkpoint(store);
+  if (store->conn->broken == 0)
+    set_health(store, true, NULL);
+}
+
+static bool checkpoint_due(const struct store *store, bool busy) {
+  return store->wal_pages - store->checkpoint_base >= (busy ? CHECKPOINT_BUSY_PAGES : CHECKPOINT_IDLE_PAGES);
+}
+
+static void take_group(struct store *store, struct group *group) {
+  struct queue_node *node = queue_take(store->queue, STORE_BATCH_ITEMS);
+
+  group->len = 0;
+  while (node && group->len < STORE_BATCH_ITEMS) {
+    struct store_write *w = CONTAINER_OF(node, struct store_write, node);
+    node = node->next;
+    w->rc = 0;
+    w->err = (struct error){0};
+    group->failed[group->len] = false;
+    group->items[group->len++] = w;
+  }
+}
+
+// While the store is broken nobody waits for the disk: items fail with the reason at once.
+static void refuse_group(struct store *store, struct group *group) {
+  for (size_t i = 0; i < group->len; i++)
+    fail(group, i, ERR_UNAVAILABLE, &store->health);
+  tell(store, group);
+}
+
+bool writer_turn(struct store *store) {
+  struct group group;
+  bool broken = atomic_load(&store->broken);
+
+  if (broken && clock_mono_us(store->clock) >= store->probe_us) {
+    probe(store);
+    return true;
+  }
+  take_group(store, &group);
+  metric_set(store->metrics.queue_items, (int64_t)queue_count(store->queue));
+  if (group.len > 0) {
+    if (broken)
+      refuse_group(store, &group);
+    else
+      run_group(store, &group);
+  }
+  broken = atomic_load(&store->broken);
+  bool busy = queue_count(store->queue) > 0;
+  if (!broken && checkpoint_due(store, busy)) {
+    writer_checkpoint(store);
+    return true;
+  }
+  if (!broken && sweep_step(store, busy))
+    return true;
+  return group.len > 0;
+}
+
+void *writer_main(void *arg) {
+  struct store *store = arg;
+
+  for (;;) {
+    bool closed = queue_closed(store->queue); // before the turn: nothing is pushed after it
+    if (writer_turn(store) && !(closed && queue_count(store->queue) == 0))
+      continue;
+    if (closed && queue_count(store->queue) == 0)
+      return NULL;
+    int wait_ms = sweep_wait_ms(store);
+    if (atomic_load(&store->broken))
+      wait_ms = (int)(store->config.retry_ms < 1000 ? store->config.retry_ms : 1000);
+    (void)queue_wait(store->queue, wait_ms);
+  }
+}
