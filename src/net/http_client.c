@@ -63,14 +63,14 @@ static bool is_half_sent(const struct http_call *call) {
 }
 
 static void call_release(struct http_call *call, bool reusable) {
-  struct http_conn *conn = call->conn;
+  struct client_conn *conn = call->conn;
   call->conn = NULL;
   if (conn && reusable)
     http_pool_put(conn);
   else if (conn && is_half_sent(call))
-    conn_reset(conn);
+    client_conn_reset(conn);
   else
-    conn_close(conn);
+    client_conn_close(conn);
   if (call->key)
     http_pool_key_unref(call->client, call->key);
   call->key = NULL;
@@ -106,7 +106,7 @@ bool call_retry(struct http_call *call) {
     return false;
   call->retried = true;
   loop_timer_cancel(call->client->loop, &call->timer);
-  conn_close(call->conn);
+  client_conn_close(call->conn);
   call->conn = NULL;
   call->sent_bytes = 0;
   call->first_byte_deadline_us = 0;
@@ -180,8 +180,8 @@ static void on_call_timer(struct loop_timer *timer) {
     call_arm(call);
 }
 
-void conn_on_ready(struct loop_io *io, uint32_t events) {
-  struct http_conn *conn = CONTAINER_OF(io, struct http_conn, io);
+void client_conn_on_ready(struct loop_io *io, uint32_t events) {
+  struct client_conn *conn = CONTAINER_OF(io, struct client_conn, io);
   struct http_call *call = conn->call;
   if (!call)
     http_pool_idle_ready(conn);

@@ -26,7 +26,7 @@ struct http_dial;
 
 // Where a connection leads and under which rules it was made: the unit of reuse.
 struct http_pool_key {
-  struct list idle;              // struct http_conn.key_node, used last at the back
+  struct list idle;              // struct client_conn.key_node, used last at the back
   struct tls_session *session;   // newest ticket, or NULL
   struct list_node session_node; // in client->sessions while there is a ticket, used last at the back
   size_t users;                  // connections and calls that point here
@@ -34,7 +34,7 @@ struct http_pool_key {
   char bytes[];
 };
 
-struct http_conn {
+struct client_conn {
   struct loop_io io;
   struct http_client *client;
   struct http_pool_key *key;
@@ -67,7 +67,7 @@ struct http_call {
   struct http_pool_key *key;
   struct resolver_query *query;
   struct http_dial *dial;
-  struct http_conn *conn;
+  struct client_conn *conn;
   struct loop_timer timer; // the nearest of the deadlines below
   int64_t started_us;
   int64_t total_deadline_us;
@@ -102,7 +102,7 @@ struct http_client {
   struct list starting, running, spare; // struct http_call.node
   size_t calls;
   struct map *keys;               // struct http_pool_key
-  struct list idle;               // struct http_conn.idle_node, oldest first
+  struct list idle;               // struct client_conn.idle_node, oldest first
   struct list sessions;           // struct http_pool_key.session_node
   struct loop_timer start_timer;  // set while `starting` is not empty
   struct loop_timer idle_timer;   // set while `idle` is not empty
@@ -117,23 +117,23 @@ void http_pool_free(struct http_client *client);
 struct http_pool_key *http_pool_key_of(struct http_client *client, const struct http_call_params *params) MUST_CHECK;
 void http_pool_key_unref(struct http_client *client, struct http_pool_key *key);
 // An idle connection that is young enough, used last first; NULL when there is none.
-struct http_conn *http_pool_take(struct http_client *client, struct http_pool_key *key) MUST_CHECK;
-void http_pool_put(struct http_conn *conn);             // idle from now on, or closed when there is no room
+struct client_conn *http_pool_take(struct http_client *client, struct http_pool_key *key) MUST_CHECK;
+void http_pool_put(struct client_conn *conn);           // idle from now on, or closed when there is no room
 bool http_pool_drop_oldest(struct http_client *client); // frees a descriptor; false when nothing is idle
-void http_pool_idle_ready(struct http_conn *conn);      // something happened on an idle connection
+void http_pool_idle_ready(struct client_conn *conn);    // something happened on an idle connection
 void http_pool_drop_session(struct http_client *client, struct http_pool_key *key); // the key is in use
-void http_pool_keep_session(struct http_conn *conn);                                // move a new ticket to the key
+void http_pool_keep_session(struct client_conn *conn);                              // move a new ticket to the key
 // A connection that is not yet in the pool; takes a reference to the key. NULL: no memory.
-struct http_conn *conn_new(struct http_client *client, struct http_pool_key *key) MUST_CHECK;
-void conn_close(struct http_conn *conn); // NULL is fine; it must not be idle
-void conn_reset(struct http_conn *conn); // closed with RST, so that the peer sees the request as broken off
+struct client_conn *client_conn_new(struct http_client *client, struct http_pool_key *key) MUST_CHECK;
+void client_conn_close(struct client_conn *conn); // NULL is fine; it must not be idle
+void client_conn_reset(struct client_conn *conn); // closed with RST, so that the peer sees the request as broken off
 
 // http_connect.c
 
 void call_connect(struct http_call *call);       // from the name, or the literal address, to call_exchange
 void call_connect_timer(struct http_call *call); // a deadline while connecting passed
 void call_handshake_ready(struct http_call *call);
-void call_dial_ready(struct http_conn *conn);
+void call_dial_ready(struct client_conn *conn);
 void call_drop_dial(struct http_call *call);
 
 // http_exchange.c
@@ -145,7 +145,7 @@ void call_finish_answered(struct http_call *call, bool reusable);
 
 // http_client.c
 
-void conn_on_ready(struct loop_io *io, uint32_t events);
+void client_conn_on_ready(struct loop_io *io, uint32_t events);
 void call_arm(struct http_call *call);            // set the timer for the state
 bool call_tell_connected(struct http_call *call); // false: the call was cancelled, do not touch it
 void call_fail(struct http_call *call, enum http_outcome outcome, const struct error *err);

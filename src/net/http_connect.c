@@ -9,7 +9,7 @@
 
 // The attempts of one call: addresses in the order they are tried, and the sockets that are connecting.
 struct http_dial {
-  struct http_conn *open[HTTP_MAX_DIALS];
+  struct client_conn *open[HTTP_MAX_DIALS];
   size_t next; // address to try next
   size_t len;
   struct error last; // why the last attempt failed
@@ -18,7 +18,7 @@ struct http_dial {
 
 static void drop_attempts(struct http_dial *dial) {
   for (size_t i = 0; i < HTTP_MAX_DIALS; i++) {
-    conn_close(dial->open[i]);
+    client_conn_close(dial->open[i]);
     dial->open[i] = NULL;
   }
 }
@@ -97,7 +97,7 @@ static struct stream *open_stream(struct http_call *call, int fd, struct error *
 }
 
 // One attempt won: the others are closed, and the socket becomes a stream.
-static void dial_won(struct http_call *call, struct http_conn *conn) {
+static void dial_won(struct http_call *call, struct client_conn *conn) {
   struct http_client *client = call->client;
   for (size_t i = 0; i < HTTP_MAX_DIALS; i++) {
     if (call->dial->open[i] == conn)
@@ -150,7 +150,7 @@ static enum dial_result dial_start(struct http_call *call, size_t slot, const st
   struct http_dial *dial = call->dial;
   struct sockaddr_storage sockaddr;
   socklen_t len = address_to_sockaddr(address, &sockaddr);
-  struct http_conn *conn = conn_new(client, call->key);
+  struct client_conn *conn = client_conn_new(client, call->key);
   if (!conn) {
     error_set(&dial->last, ERR_NO_MEMORY, "no memory for another connection");
     return DIAL_LOCAL;
@@ -162,14 +162,14 @@ static enum dial_result dial_start(struct http_call *call, size_t slot, const st
   if (rc != 0 && errno != EINPROGRESS) {
     int cause = errno;
     connect_error(call, cause, &dial->last);
-    conn_close(conn);
+    client_conn_close(conn);
     return is_local_shortage(cause) ? DIAL_LOCAL : DIAL_FAILED;
   }
   dial->open[slot] = conn;
   if (rc == 0)
     return DIAL_CONNECTED;
   if (loop_io_set(client->loop, &conn->io, EPOLLOUT, &dial->last) != 0) {
-    conn_close(conn);
+    client_conn_close(conn);
     dial->open[slot] = NULL;
     return DIAL_LOCAL;
   }
@@ -210,7 +210,7 @@ static void dial_next(struct http_call *call) {
   call_arm(call);
 }
 
-void call_dial_ready(struct http_conn *conn) {
+void call_dial_ready(struct client_conn *conn) {
   struct http_call *call = conn->call;
   int cause = 0;
   socklen_t len = sizeof(cause);
@@ -225,7 +225,7 @@ void call_dial_ready(struct http_conn *conn) {
     if (call->dial->open[i] == conn)
       call->dial->open[i] = NULL;
   }
-  conn_close(conn);
+  client_conn_close(conn);
   dial_next(call);
 }
 

@@ -204,7 +204,7 @@ static bool is_quiet(struct stream *stream) {
 }
 
 static void answer_done(struct http_call *call, bool more_input) {
-  const struct http_conn *conn = call->conn;
+  const struct client_conn *conn = call->conn;
   bool reusable =
       !more_input && request_sent(call) && http_parser_head(conn->parser)->keep_alive && is_quiet(conn->stream);
   call_finish_answered(call, reusable);

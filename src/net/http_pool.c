@@ -65,12 +65,12 @@ void http_pool_key_unref(struct http_client *client, struct http_pool_key *key) 
   key_free_unused(client, key);
 }
 
-struct http_conn *conn_new(struct http_client *client, struct http_pool_key *key) {
-  struct http_conn *conn = calloc(1, sizeof(*conn));
+struct client_conn *client_conn_new(struct http_client *client, struct http_pool_key *key) {
+  struct client_conn *conn = calloc(1, sizeof(*conn));
   if (!conn)
     return NULL;
   conn->io.fd = -1;
-  conn->io.on_ready = conn_on_ready;
+  conn->io.on_ready = client_conn_on_ready;
   conn->client = client;
   conn->key = key;
   conn->created_us = loop_now_us(client->loop);
@@ -78,7 +78,7 @@ struct http_conn *conn_new(struct http_client *client, struct http_pool_key *key
   return conn;
 }
 
-void conn_close(struct http_conn *conn) {
+void client_conn_close(struct client_conn *conn) {
   if (!conn)
     return;
   struct http_client *client = conn->client;
@@ -94,14 +94,14 @@ void conn_close(struct http_conn *conn) {
   free(conn);
 }
 
-void conn_reset(struct http_conn *conn) {
+void client_conn_reset(struct client_conn *conn) {
   struct linger at_once = {.l_onoff = 1, .l_linger = 0};
   if (conn->io.fd >= 0)
     (void)!setsockopt(conn->io.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
-  conn_close(conn);
+  client_conn_close(conn);
 }
 
-void http_pool_keep_session(struct http_conn *conn) {
+void http_pool_keep_session(struct client_conn *conn) {
   struct http_client *client = conn->client;
   struct http_pool_key *key = conn->key;
   if (client->config.max_sessions == 0 || !stream_is_tls(conn->stream))
@@ -119,27 +119,27 @@ void http_pool_keep_session(struct http_conn *conn) {
   list_push_back(&client->sessions, &key->session_node);
 }
 
-static void leave_idle(struct http_conn *conn) {
+static void leave_idle(struct client_conn *conn) {
   list_remove(&conn->key->idle, &conn->key_node);
   list_remove(&conn->client->idle, &conn->idle_node);
 }
 
-static void drop_idle(struct http_conn *conn) {
+static void drop_idle(struct client_conn *conn) {
   leave_idle(conn);
-  conn_close(conn);
+  client_conn_close(conn);
 }
 
 bool http_pool_drop_oldest(struct http_client *client) {
   struct list_node *node = list_first(&client->idle);
   if (node)
-    drop_idle(CONTAINER_OF(node, struct http_conn, idle_node));
+    drop_idle(CONTAINER_OF(node, struct client_conn, idle_node));
   return node != NULL;
 }
 
-struct http_conn *http_pool_take(struct http_client *client, struct http_pool_key *key) {
+struct client_conn *http_pool_take(struct http_client *client, struct http_pool_key *key) {
   int64_t now_us = loop_now_us(client->loop);
   while (!list_empty(&key->idle)) {
-    struct http_conn *conn = CONTAINER_OF(key->idle.head.prev, struct http_conn, key_node);
+    struct client_conn *conn = CONTAINER_OF(key->idle.head.prev, struct client_conn, key_node);
     bool old = now_us - conn->created_us > client->config.max_connection_age_ms * US_PER_MS;
     bool stale = now_us - conn->idle_since_us > client->config.idle_timeout_ms * US_PER_MS;
     if (!old && !stale) {
@@ -151,7 +151,7 @@ struct http_conn *http_pool_take(struct http_client *client, struct http_pool_ke
   return NULL;
 }
 
-void http_pool_put(struct http_conn *conn) {
+void http_pool_put(struct client_conn *conn) {
   struct http_client *client = conn->client;
   struct http_pool_key *key = conn->key;
   int64_t now_us = loop_now_us(client->loop);
@@ -159,11 +159,11 @@ void http_pool_put(struct http_conn *conn) {
   bool old = now_us - conn->created_us > client->config.max_connection_age_ms * US_PER_MS;
   if (client->config.max_idle == 0 || client->config.max_idle_per_key == 0 || old ||
       loop_io_set(client->loop, &conn->io, EPOLLIN, &ignored) != 0) {
-    conn_close(conn);
+    client_conn_close(conn);
     return;
   }
   if (key->idle.count >= client->config.max_idle_per_key)
-    drop_idle(CONTAINER_OF(list_first(&key->idle), struct http_conn, key_node));
+    drop_idle(CONTAINER_OF(list_first(&key->idle), struct client_conn, key_node));
   else if (client->idle.count >= client->config.max_idle)
     (void)http_pool_drop_oldest(client);
   http_parser_reset(conn->parser);
@@ -179,7 +179,7 @@ void http_pool_put(struct http_conn *conn) {
 
 // A peer that closes, or that says something nobody asked for, ends an idle connection. Only TLS may wake it for less:
 // session tickets come when the server likes.
-void http_pool_idle_ready(struct http_conn *conn) {
+void http_pool_idle_ready(struct client_conn *conn) {
   char byte;
   size_t got = 0;
   struct error ignored;
@@ -196,7 +196,7 @@ static void on_idle_timer(struct loop_timer *timer) {
   int64_t timeout_us = client->config.idle_timeout_ms * US_PER_MS;
   struct list_node *node;
   while ((node = list_first(&client->idle)) != NULL) {
-    struct http_conn *conn = CONTAINER_OF(node, struct http_conn, idle_node);
+    struct client_conn *conn = CONTAINER_OF(node, struct client_conn, idle_node);
     if (conn->idle_since_us + timeout_us > loop_now_us(client->loop)) {
       loop_timer_set(client->loop, timer, conn->idle_since_us + timeout_us);
       return;
