@@ -222,7 +222,6 @@ const char *rfc3339_write(int64_t unix_us, int fraction_digits, char out[static 
   to = put_digits(to, c.day, 2);
   *to++ = 'T';
   to = put_time_of_day(to, &c);
-  // Go writes no fraction for its zero time.
   if (fraction_digits >= 3) {
     *to++ = '.';
     to = fraction_digits >= 6 ? put_digits(to, c.micros, 6) : put_digits(to, c.micros / 1000, 3);

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// The control socket DIR/control.sock (0600): commands on this machine that work on the data directory talk to the running
+// server here, since it holds the lock. One line of JSON in ({"command":"passwd","name":..,"password":..}), one line out
+// ({"ok":true} or {"error":"words"}). Only the same user or root gets through. Listens on the serve loop, works in the pool.
+#ifndef HARBINGER_APP_CONTROL_H
+#define HARBINGER_APP_CONTROL_H
+
+#include "auth/auth.h"
+#include "base/pool.h"
+#include "net/loop.h"
+#include "store/store.h"
+
+enum { CONTROL_MAX_LINE_BYTES = 4096, CONTROL_MAX_CLIENTS = 8 };
+
+struct control;
+
+struct control_config {
+  const char *dir;
+  struct loop *loop;
+  struct pool *pool;
+  struct store *store;
+  struct auth *auth;
+  const struct log *log;
+};
+
+struct control *control_new(const struct control_config *config, struct error *err) MUST_CHECK;
+void control_free(struct control *control); // removes the socket; loop and pool must have stopped
+
+// The other side, for commands: send a line, get the answer's line (arena). ERR_NOT_FOUND when no server listens.
+int control_ask(const char *dir, struct str line, struct arena *arena, struct str *answer, struct error *err)
+    MUST_CHECK;
+
+// Give a user a new password in this store and forget cached ones; removes DIR/admin-password when it is `admin`'s.
+// Blocks (argon2, commit). Shared by the socket and the offline command.
+int control_set_password(struct store *store, struct auth *auth, const char *dir, struct str name, struct str password,
+                         struct error *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "app/house_steps.h"
+
+#include "base/embedded.h"
+
+enum { METRICS_MAX_SERIES = 1024, FACTS_AT_ONCE = 4, FACTS_WAITING = 4096 };
+
+// ---- news from below: what the writer's thread tells -----------------------------------------------------------------
+
+void house_on_deliveries(void *ctx, const struct delivery_notice *notices, size_t len) {
+  struct house *house = ctx;
+  if (house->dispatch)
+    dispatch_notify(house->dispatch, notices, len);
+}
+
+void house_on_store_health(void *ctx, bool healthy, const char *reason) {
+  struct house *house = ctx;
+  if (healthy)
+    log_info(&house->log, "store", "the store works again");
+  else
+    log_error(&house->log, "store", "the store is broken: %s", reason);
+  if (house->dispatch)
+    dispatch_store_health(house->dispatch, healthy);
+}
+
+static void on_committed_event(void *ctx, const struct event *event) {
+  struct house *house = ctx;
+  if (!house->facts || event->type != EVENT_PUSH_ARTIFACT)
+    return;
+  for (size_t i = 0; i < event->artifacts_len; i++)
+    registry_facts_ask(house->facts, event->repository.project, event->repository.name, event->artifacts[i].digest);
+}
+
+static void before_metrics(void *ctx) {
+  struct house *house = ctx;
+  struct delivery_depth depth;
+  delivery_depth(house->store, &depth);
+  int64_t age_us = depth.oldest_due_us ? clock_wall_us(&house->clock) - depth.oldest_due_us : 0;
+  metric_set(house->waiting, depth.waiting);
+  metric_set(house->oldest_age, age_us > 0 ? age_us / US_PER_S : 0);
+}
+
+// ---- the start list, from below ---------------------------------------------------------------------------------------
+
+static int start_base(struct house *house, struct error *err) {
+  enum log_level level = LOG_INFO;
+  if (!log_level_read(str_of(house->config->log_level), &level))
+    level = LOG_INFO; // config_check has refused others
+  clock_init_real(&house->clock);
+  log_init(&house->log, &house->clock, 2, str_eq_c(str_of(house->config->log_format), "json"), level);
+  house->ids = id_source_new(&house->clock);
+  house->metrics = metrics_new(METRICS_MAX_SERIES);
+  if (!house->ids || !house->metrics)
+    return error_set(err, ERR_NO_MEMORY, "out of memory at start");
+  return crypto_start(err);
+}
+
+static void *pool_context_open(void *ctx, struct error *err) {
+  struct house *house = ctx;
+  return store_reader_open(house->store, err);
+}
+
+static void pool_context_close(void *ctx, void *conn) {
+  (void)ctx;
+  store_reader_close(conn);
+}
+
+static int start_pool(struct house *house, struct error *err) {
+  const struct pool_config config = {
+      .threads = (size_t)house->config->pool_threads,
+      .max_jobs = (size_t)house->config->pool_max_jobs,
+      .context_open = pool_context_open,
+      .context_close = pool_context_close,
+      .ctx = house,
+  };
+  house->pool = pool_new(&config, err);
+  return house->pool ? 0 : (int)err->code;
+}
+
+static int start_sender(struct house *house, struct error *err) {
+  const struct config *c = house->config;
+  if (!(house->send_reader = store_reader_open(house->store, err)))
+    return err->code;
+  struct dispatch_config config = {
+      .window = (size_t)c->delivery_window,
+      .max_lanes = (size_t)c->delivery_max_lanes,
+      .max_connecting = (size_t)c->delivery_max_connecting,
+      .max_exchanging = (size_t)c->delivery_max_exchanging,
+      .lane_concurrency = (int)c->delivery_concurrency,
+      .slack_interval_ms = c->delivery_slack_interval_ms,
+      .connect_timeout_ms = c->delivery_connect_timeout_ms,
+      .first_byte_timeout_ms = c->delivery_first_byte_timeout_ms,
+      .total_timeout_ms = c->delivery_total_timeout_ms,
+      .breaker_failures = (int)c->breaker_failures,
+      .breaker_span_ms = c->breaker_span_ms,
+      .probe_min_ms = c->breaker_probe_min_ms,
+      .probe_max_ms = c->breaker_probe_max_ms,
+      .rescan_ms = c->delivery_rescan_ms,
+      .portal_url = c->portal_url[0] ? c->portal_url : c->external_url,
+      .user_agent = "Harbinger/" HARBINGER_VERSION,
+  };
+  int rc = config_retry(c, &config.retry, err);
+  if (rc != 0)
+    return rc;
+  house->dispatch = dispatch_new(house->send.loop, house->send_client, house->store, house->send_reader, &config,
+                                 &house->log, house->metrics, err);
+  return house->dispatch ? 0 : (int)err->code;
+}
+
+static int start_ingest(struct house *house, struct error *err) {
+  const struct config *c = house->config;
+  struct url external;
+  struct ingest_config config = {
+      .create_unknown_projects = str_eq_c(str_of(c->ingest_unknown_project), "create"),
+      .default_project = c->ingest_default_project,
+      .external_host = c->registry_host,
+      .inline_body_bytes = 64 * 1024,
+  };
+  struct arena *arena = arena_new(HOUSE_ARENA_BYTES);
+  if (!arena)
+    return error_set(err, ERR_NO_MEMORY, "out of memory for ingest");
+  if (!c->registry_host[0] && c->external_url[0] && url_parse(str_of(c->external_url), &external, err) == 0)
+    config.external_host = url_host_header(&external, arena).ptr;
+  if (c->ingest_token[0])
+    config.sources[config.sources_len++] = (struct ingest_source){"default", c->ingest_token};
+  for (size_t i = 0; i < c->ingest_tokens.len && config.sources_len < INGEST_MAX_SOURCES; i++)
+    config.sources[config.sources_len++] =
+        (struct ingest_source){c->ingest_tokens.names[i], c->ingest_tokens.values[i]};
+  house->ingest = ingest_new(&config, house->serve.loop, house->pool, house->store, &house->clock, house->ids,
+                             &house->log, house->metrics, err);
+  arena_free(arena);
+  if (!house->ingest)
+    return err->code;
+  ingest_on_committed(house->ingest, on_committed_event, house);
+  return 0;
+}
+
+static int start_facts(struct house *house, struct error *err) {
+  const struct config *c = house->config;
+  if (!c->upstream_url[0])
+    return 0;
+  const struct registry_facts_config config = {
+      .upstream_url = c->upstream_url,
+      .authorization = c->upstream_authorization,
+      .max_at_once = FACTS_AT_ONCE,
+      .max_waiting = FACTS_WAITING,
+      .timeout_ms = c->upstream_timeout_ms,
+      .max_manifest_bytes = 4 * 1024 * 1024,
+      .skip_cert_verify = c->upstream_skip_cert_verify,
+  };
+  house->facts = registry_facts_new(&config, house->serve.loop, house->serve_client, house->store, &house->log, err);
+  return house->facts ? 0 : (int)err->code;
+}
+
+static int start_api(struct house *house, struct error *err) {
+  const struct config *c = house->config;
+  const struct embedded_file *openapi = embedded_find("api/openapi.yaml");
+  const char *version = c->harbor_version[0] ? c->harbor_version : "v2.16.0-harbinger." HARBINGER_VERSION;
+  const struct api_config config = {
+      .loop = house->serve.loop,
+      .pool = house->pool,
+      .store = house->store,
+      .auth = house->auth,
+      .dispatch = house->dispatch,
+      .egress = house->egress,
+      .ids = house->ids,
+      .clock = &house->clock,
+      .log = &house->log,
+      .version = HARBINGER_VERSION,
+      .harbor_version = version,
+      .external_url = c->external_url[0] ? c->external_url : house->url,
+      .registry_url = c->registry_host,
+      .portal_url = c->portal_url[0] ? c->portal_url : c->external_url,
+      .reveal_auth_header = c->harbor_reveal_auth_header,
+      .cancel_wait_ms = c->api_cancel_wait_ms,
+      .token_lifetime_s = c->api_token_lifetime_s,
+      .openapi = openapi ? (struct str){(const char *)openapi->data, openapi->size_bytes} : STR_EMPTY,
+      .has_upstream = c->upstream_url[0] != '\0',
+  };
+  house->api = api_new(&config, err);
+  return house->api ? 0 : (int)err->code;
+}
+
+static int start_control(struct house *house, struct error *err) {
+  const struct control_config config = {
+      .dir = house->config->data,
+      .loop = house->serve.loop,
+      .pool = house->pool,
+      .store = house->store,
+      .auth = house->auth,
+      .log = &house->log,
+  };
+  house->control = control_new(&config, err);
+  return house->control ? 0 : (int)err->code;
+}
+
+static void *loop_thread_main(void *arg) {
+  struct loop_thread *thread = arg;
+  loop_run(thread->loop);
+  return NULL;
+}
+
+static int loop_thread_start(struct loop_thread *thread, const char *name, struct error *err) {
+  if (pthread_create(&thread->handle, NULL, loop_thread_main, thread) != 0)
+    return error_set(err, ERR_NO_MEMORY, "cannot start the %s thread", name);
+  pthread_setname_np(thread->handle, name);
+  thread->running = true;
+  return 0;
+}
+
+static int start_threads(struct house *house, struct error *err) {
+  int rc = dispatch_start(house->dispatch, err);
+  if (rc == 0)
+    rc = loop_thread_start(&house->send, "send", err);
+  if (rc == 0)
+    rc = loop_thread_start(&house->serve, "serve", err);
+  return rc;
+}
+
+static int start_router(struct house *house, struct error *err) {
+  (void)err;
+  house->waiting = metrics_gauge(house->metrics, "harbinger_deliveries_waiting", "", "Deliveries waiting for a try.");
+  house->oldest_age = metrics_gauge(house->metrics, "harbinger_deliveries_oldest_age_seconds", "",
+                                    "How long the delivery that is due longest has been due.");
+  house->router = (struct router){
+      .store = house->store,
+      .auth = house->auth,
+      .pool = house->pool,
+      .loop = house->serve.loop,
+      .metrics = house->metrics,
+      .log = &house->log,
+      .metrics_token = str_of(house->config->metrics_token),
+      .metrics_open = house->config->metrics_open,
+      .before_metrics = before_metrics,
+      .ctx = house,
+  };
+  router_start(&house->router);
+  return 0;
+}
+
+static int start_rooms_of_router(struct house *house, struct error *err) {
+  int rc = start_ingest(house, err);
+  if (rc == 0)
+    rc = start_facts(house, err);
+  if (rc == 0)
+    rc = start_api(house, err);
+  house->router.api = house->api;
+  house->router.ingest = house->ingest;
+  return rc;
+}
+
+int house_start(struct house *house, const struct config *config, struct error *err) {
+  static int (*const steps[])(struct house *, struct error *) = {
+      start_base,        house_start_store,    house_start_auth,       house_start_first_user, house_start_egress,
+      house_start_trust, start_pool,           house_start_serve_loop, house_start_send_loop,  start_sender,
+      start_router,      house_start_listener, start_rooms_of_router,  start_control,          start_threads,
+  };
+  *house = (struct house){.config = config};
+  for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+    int rc = steps[i](house, err);
+    if (rc != 0)
+      return rc;
+  }
+  return 0;
+}
+
+int house_reload(struct house *house, struct error *err) {
+  int rc = egress_refresh_local(house->egress, err);
+  if (rc == 0)
+    rc = house_load_certificate(house, err);
+  return rc;
+}

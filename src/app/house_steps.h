@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// The steps of house_start by what they make, for the house's own files only.
+#ifndef HARBINGER_APP_HOUSE_STEPS_H
+#define HARBINGER_APP_HOUSE_STEPS_H
+
+#include "app/house.h"
+
+enum {
+  HOUSE_ARENA_BYTES = 256 * 1024, // short-lived: a start step's words
+  HOUSE_LOOP_TASKS = 65536,       // tasks that may wait for a loop
+  HOUSE_LOOP_TIMERS = 65536,      // timers of a loop besides its connections or lanes
+};
+
+// house_data.c: what lives in the data directory.
+int house_start_store(struct house *house, struct error *err) MUST_CHECK;
+int house_start_auth(struct house *house, struct error *err) MUST_CHECK;
+int house_start_first_user(struct house *house, struct error *err) MUST_CHECK;
+
+// house_net.c: what touches the network.
+int house_start_egress(struct house *house, struct error *err) MUST_CHECK; // the guard
+int house_start_trust(struct house *house, struct error *err) MUST_CHECK;  // roots for outgoing TLS
+int house_start_serve_loop(struct house *house, struct error *err) MUST_CHECK;
+int house_start_send_loop(struct house *house, struct error *err) MUST_CHECK;
+int house_start_listener(struct house *house, struct error *err) MUST_CHECK;
+int house_load_certificate(struct house *house, struct error *err) MUST_CHECK; // with the serve loop running or not
+
+// house.c: what the store's writer tells.
+void house_on_deliveries(void *house, const struct delivery_notice *notices, size_t len);
+void house_on_store_health(void *house, bool healthy, const char *reason);
+
+// house_stop.c
+void house_drain(struct house *house); // waits until both loops have finished what runs, at most config->drain_ms
+
+#endif

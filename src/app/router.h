@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which room answers a request, by the first part of its path, and the three pages of the operator: /healthz, /readyz,
+// /metrics. Serve loop only.
+#ifndef HARBINGER_APP_ROUTER_H
+#define HARBINGER_APP_ROUTER_H
+
+#include "api/api.h"
+#include "base/metrics.h"
+#include "ingest/ingest.h"
+#include "net/http_server.h"
+
+struct router {
+  struct api *api;
+  struct ingest *ingest;
+  struct store *store;
+  struct auth *auth;
+  struct pool *pool;
+  struct loop *loop;
+  struct metrics *metrics;
+  const struct log *log;
+  struct str metrics_token; // empty: administrators only
+  bool metrics_open;
+  void (*before_metrics)(void *ctx); // refresh gauges
+  void *ctx;
+  size_t running;                // metrics and readiness requests in the pool
+  struct metric *requests[6][5]; // by kind of path and status class
+};
+
+// Register the request counters. Call once, before the server runs.
+void router_start(struct router *router);
+struct http_server_handler router_handler(struct router *router);
+
+#endif
