@@ -65,6 +65,13 @@ static int apply_password(struct store_conn *conn, void *ctx, struct error *err)
   return rc;
 }
 
+void control_forget_password_file(const char *dir, struct str name) {
+  char kept[4096];
+  snprintf(kept, sizeof kept, "%s/admin-password", dir);
+  if (str_eq_c(name, "admin"))
+    unlink(kept);
+}
+
 int control_set_password(struct store *store, struct auth *auth, const char *dir, struct str name, struct str password,
                          struct error *err) {
   char hash[PASSWORD_HASH_BYTES];
@@ -78,11 +85,7 @@ int control_set_password(struct store *store, struct auth *auth, const char *dir
     return rc;
   if (auth)
     auth_forget_user(auth, name);
-  char kept[4096];
-  snprintf(kept, sizeof kept, "%s/admin-password", dir);
-  // It holds the password that is no longer right.
-  if (str_eq_c(name, "admin"))
-    unlink(kept);
+  control_forget_password_file(dir, name);
   return 0;
 }
 

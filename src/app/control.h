@@ -30,6 +30,10 @@ void control_free(struct control *control); // removes the socket; loop and pool
 int control_ask(const char *dir, struct str line, struct arena *arena, struct str *answer, struct error *err)
     MUST_CHECK;
 
+// The password of `name` was changed: DIR/admin-password, where `./run` keeps the first one of `admin`, is no longer right and
+// goes.
+void control_forget_password_file(const char *dir, struct str name);
+
 // Give a user a new password in this store and forget cached ones; removes DIR/admin-password when it is `admin`'s.
 // Blocks (argon2, commit). Shared by the socket and the offline command.
 int control_set_password(struct store *store, struct auth *auth, const char *dir, struct str name, struct str password,

@@ -31,6 +31,11 @@ static void on_committed_event(void *ctx, const struct event *event) {
     registry_facts_ask(house->facts, event->repository.project, event->repository.name, event->artifacts[i].digest);
 }
 
+static void on_password_changed(void *ctx, struct str user_name) {
+  struct house *house = ctx;
+  control_forget_password_file(house->config->data, user_name);
+}
+
 static void before_metrics(void *ctx) {
   struct house *house = ctx;
   struct delivery_depth depth;
@@ -175,6 +180,8 @@ static int start_api(struct house *house, struct error *err) {
       .cancel_wait_ms = c->api_cancel_wait_ms,
       .token_lifetime_s = c->api_token_lifetime_s,
       .openapi = openapi ? (struct str){(const char *)openapi->data, openapi->size_bytes} : STR_EMPTY,
+      .on_password_changed = on_password_changed,
+      .ctx = house,
       .has_upstream = c->upstream_url[0] != '\0',
   };
   house->api = api_new(&config, err);
