@@ -13,7 +13,7 @@
 #include "ingest/ingest.h"
 #include "net/address.h"
 
-enum { CONFIG_MAX_FILE_BYTES = 1024 * 1024, CONFIG_MAX_LIST = 64 };
+enum { CONFIG_MAX_FILE_BYTES = 1024 * 1024, CONFIG_MAX_LIST = 64, CONFIG_MAX_SETTINGS = 128 };
 
 struct config_list {
   const char *items[CONFIG_MAX_LIST];
@@ -28,6 +28,7 @@ struct config_pair_list { // a mapping of names to values
 
 struct config {
   struct arena *arena;
+  bool given[CONFIG_MAX_SETTINGS]; // by config_set, by row of the table
   // General
   const char *listen, *data, *external_url, *portal_url, *registry_host;
   const char *log_level;
@@ -76,8 +77,9 @@ struct config {
 // HARBINGER_ variables are named in `warning` (an orchestrator may inject some), not refused.
 int config_load(struct config *config, const char *file, char *const *env, struct buf *warning, struct error *err)
     MUST_CHECK;
-// One setting from the command line; list settings are appended to.
-int config_set(struct config *config, const char *key, const char *value, struct error *err) MUST_CHECK;
+// One setting from the command line. `first`: the key was not given there before, so that a list or mapping replaces what
+// earlier sources said; without it the value is appended to that of the option before.
+int config_set(struct config *config, const char *key, const char *value, bool first, struct error *err) MUST_CHECK;
 // What no single setting can know: certificate without key, unreadable addresses, a schedule that cannot be.
 int config_check(const struct config *config, struct error *err) MUST_CHECK;
 int config_retry(const struct config *config, struct retry_config *out, struct error *err) MUST_CHECK;

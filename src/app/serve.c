@@ -104,10 +104,17 @@ static int read_options(int argc, char **argv, struct options *options, struct e
   return rc;
 }
 
+static bool is_first_of_key(const struct options *options, size_t at) {
+  for (size_t i = 0; i < at; i++)
+    if (strcmp(options->values[i].key, options->values[at].key) == 0)
+      return false;
+  return true;
+}
+
 static int load_config(struct config *config, const struct options *options, struct buf *unknown, struct error *err) {
   int rc = config_load(config, options->file, environ, unknown, err);
   for (size_t i = 0; rc == 0 && i < options->len; i++)
-    rc = config_set(config, options->values[i].key, options->values[i].value, err);
+    rc = config_set(config, options->values[i].key, options->values[i].value, is_first_of_key(options, i), err);
   return rc == 0 ? config_check(config, err) : rc;
 }
 

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+// Our own view of deliveries: everything that explains what was sent, what came back and when the next try is; and
+// sending one again.
+#include "api/delivery_view.h"
+#include "api/routes.h"
+#include "net/url.h"
+#include "store/policies.h"
+
+enum { UNPAGED_MAX_ROWS = 1000 };
+
+// The members that list and single view share but `attempts`, which is their number here and they themselves there.
+static void write_members(const struct delivery *delivery, struct json_writer *w) {
+  char id[UUID_TEXT_BYTES];
+
+  json_field_i64(w, "id", delivery->id);
+  json_field_str(w, "event_id", str_of(uuid_write(&delivery->event_id, id)));
+  json_field_str(w, "event_type", str_of(event_type_name(delivery->event_type)));
+  json_field_i64(w, "policy_id", delivery->policy_id);
+  json_field_i64(w, "target_id", delivery->target_id);
+  json_field_str(w, "target_type", str_of(target_type_name(delivery->target_type)));
+  json_field_str(w, "state", str_of(delivery_state_name(delivery->state)));
+  json_field_str(w, "status", str_of(delivery_view_status(delivery)));
+  delivery_view_field_time_us(w, "created_at", delivery->created_at_us);
+  delivery_view_field_time_us(w, "started_at", delivery->started_at_us);
+  delivery_view_field_time_us(w, "ended_at", delivery->ended_at_us);
+  if (delivery->state <= DELIVERY_HELD)
+    delivery_view_field_time_us(w, "next_try_at", delivery->due_us);
+  json_field_i64_opt(w, "last_status", delivery->last_status);
+  json_field_str_opt(w, "last_error", delivery_view_error(delivery));
+}
+
+int deliveries_list(struct api_call *call, struct error *err) {
+  struct query query;
+  struct project project;
+  struct policy policy;
+  struct delivery *deliveries;
+  int64_t policy_id, total;
+  size_t len;
+  int rc = call_path_int(call, 1, "webhook_policy_id", &policy_id, err);
+
+  if (rc == 0)
+    rc = call_list_query(call, UNPAGED_MAX_ROWS, &query, err);
+  if (rc == 0)
+    rc = call_project(call, 0, AUTH_READ_PROJECT, &project, err);
+  if (rc == 0)
+    rc = policy_get(call->conn, project.id, policy_id, call->arena, &policy, err);
+  if (rc == 0)
+    rc = delivery_list(call->conn, project.id, policy_id, &query, call->arena, &deliveries, &len, &total, err);
+  if (rc == 0)
+    rc = call_page_headers(call, &query, total, err);
+  if (rc != 0)
+    return rc;
+  struct json_writer w = call_json(call);
+  json_array_begin(&w);
+  for (size_t i = 0; i < len; i++) {
+    json_object_begin(&w);
+    write_members(&deliveries[i], &w);
+    json_field_i64(&w, "attempts", deliveries[i].attempts);
+    json_object_end(&w);
+  }
+  json_array_end(&w);
+  return 0;
+}
+
+// ---- one delivery ---------------------------------------------------------------------------------------------------
+
+static int find(struct api_call *call, enum auth_action action, struct delivery *out, struct error *err) {
+  struct project project;
+  int64_t id;
+  int rc = call_path_int(call, 1, "delivery_id", &id, err);
+
+  if (rc == 0)
+    rc = call_project(call, 0, action, &project, err);
+  if (rc != 0)
+    return rc;
+  rc = delivery_get(call->conn, id, call->arena, out, err);
+  if (rc == ERR_NOT_FOUND || (rc == 0 && out->project_id != project.id))
+    return error_set(err, ERR_NOT_FOUND, "delivery %lld not found", (long long)id);
+  return rc;
+}
+
+static void write_headers(struct json_writer *w, const char *key, struct str lines) {
+  struct str line;
+
+  json_key(w, key);
+  json_array_begin(w);
+  while (lines.len > 0 && str_next(&lines, '\n', &line))
+    if (line.len > 0)
+      json_put_str(w, line);
+  json_array_end(w);
+}
+
+static void write_duration(struct json_writer *w, const char *key, int64_t us) {
+  if (us >= 0)
+    json_field_i64(w, key, us);
+}
+
+static void write_attempt(const struct attempt *attempt, struct json_writer *w) {
+  json_object_begin(w);
+  json_field_i64(w, "number", attempt->number);
+  delivery_view_field_time_us(w, "started_at", attempt->started_at_us);
+  delivery_view_field_time_us(w, "ended_at", attempt->ended_at_us);
+  json_field_str(w, "outcome", attempt->outcome);
+  json_field_i64_opt(w, "status", attempt->status);
+  json_field_str_opt(w, "error", attempt->words);
+  write_headers(w, "request_headers", attempt->request_headers);
+  write_headers(w, "response_headers", attempt->response_headers);
+  json_field_str_opt(w, "response_body", attempt->response_body);
+  json_key(w, "timings_us");
+  json_object_begin(w);
+  write_duration(w, "dns", attempt->dns_us);
+  write_duration(w, "connect", attempt->connect_us);
+  write_duration(w, "tls", attempt->tls_us);
+  write_duration(w, "first_byte", attempt->first_byte_us);
+  write_duration(w, "total", attempt->total_us);
+  json_object_end(w);
+  json_field_bool(w, "connection_reused", attempt->connection_reused);
+  json_object_end(w);
+}
+
+// Why is nothing sent? What the sender knows beyond the store.
+static void write_lane(struct api_call *call, const struct delivery *delivery, struct json_writer *w) {
+  struct dispatch_lane_state lane;
+
+  if (delivery->state > DELIVERY_HELD)
+    return;
+  dispatch_lane_state(call->config->dispatch, delivery->target_id, &lane);
+  if (!lane.known)
+    return;
+  json_key(w, "lane");
+  json_object_begin(w);
+  json_field_bool(w, "paused", lane.paused);
+  json_field_bool(w, "breaker_open", lane.breaker_open);
+  json_field_i64(w, "running", lane.running);
+  delivery_view_field_time_us(w, "next_at", lane.next_us);
+  json_object_end(w);
+}
+
+// The target as it is now; a deleted one is left out. Its address in clear for those who may change it.
+static int write_target(struct api_call *call, const struct delivery *delivery, struct json_writer *w,
+                        struct error *err) {
+  struct target target;
+  struct error ignored;
+  struct url url;
+  bool enabled;
+  int rc = target_get(call->conn, delivery->target_id, call->arena, &target, &enabled, err);
+
+  if (rc == ERR_NOT_FOUND)
+    return 0;
+  if (rc != 0)
+    return rc;
+  struct str shown = target.address;
+  if (auth_allow(&call->identity, AUTH_CHANGE_PROJECT, false, &ignored) != 0)
+    shown = url_parse(target.address, &url, &ignored) == 0 ? url_mask(&url, call->arena) : STR(SECRET_MASK);
+  json_field_str(w, "address", shown.ptr ? shown : STR(SECRET_MASK));
+  if (target.suspended) {
+    json_field_bool(w, "suspended", true);
+    json_field_str_opt(w, "suspended_reason", target.suspended_reason);
+  }
+  return 0;
+}
+
+int deliveries_get(struct api_call *call, struct error *err) {
+  struct delivery delivery;
+  struct attempt *attempts;
+  struct str payload;
+  size_t len;
+  int rc = find(call, AUTH_READ_PROJECT, &delivery, err);
+
+  if (rc == 0)
+    rc = delivery_attempts(call->conn, delivery.id, call->arena, &attempts, &len, err);
+  if (rc == 0)
+    rc = delivery_view_payload(call, &delivery, &payload, err);
+  if (rc != 0)
+    return rc;
+  struct json_writer w = call_json(call);
+  json_object_begin(&w);
+  write_members(&delivery, &w);
+  if ((rc = write_target(call, &delivery, &w, err)) != 0)
+    return rc;
+  write_lane(call, &delivery, &w);
+  if (payload.ptr)
+    json_field_str(&w, "payload", payload);
+  json_key(&w, "attempts");
+  json_array_begin(&w);
+  for (size_t i = 0; i < len; i++)
+    write_attempt(&attempts[i], &w);
+  json_array_end(&w);
+  json_object_end(&w);
+  return 0;
+}
+
+// ---- again ----------------------------------------------------------------------------------------------------------
+
+struct redelivery {
+  int64_t id, new_id;
+};
+
+static int apply_redelivery(struct store_conn *conn, void *ctx, struct error *err) {
+  struct redelivery *redelivery = ctx;
+
+  return delivery_again(conn, redelivery->id, &redelivery->new_id, err);
+}
+
+// The request's path up to the old id, then the new one.
+static struct str location_of(struct api_call *call, int64_t id) {
+  struct str path = call->request->head->path;
+  const int segments = 2; // "/{delivery_id}/redeliver"
+
+  while (path.len > 1 && path.ptr[path.len - 1] == '/')
+    path.len--;
+  for (int i = 0; i < segments; i++)
+    path.len = (size_t)str_rfind(path, '/');
+  return arena_printf(call->arena, "%.*s/%lld", STR_ARG(path), (long long)id);
+}
+
+int deliveries_redeliver(struct api_call *call, struct error *err) {
+  struct delivery delivery;
+  int rc = find(call, AUTH_CHANGE_PROJECT, &delivery, err);
+
+  if (rc != 0)
+    return rc;
+  struct redelivery redelivery = {.id = delivery.id};
+  struct str subject = arena_printf(call->arena, "%lld", (long long)delivery.id);
+  if (!subject.ptr)
+    return error_set(err, ERR_NO_MEMORY, "out of memory for an answer");
+  rc = call_change(call, apply_redelivery, &redelivery, "redeliver", "delivery", subject, err);
+  if (rc != 0)
+    return rc;
+  struct str location = location_of(call, redelivery.new_id);
+  if (!location.ptr)
+    return error_set(err, ERR_NO_MEMORY, "out of memory for an answer");
+  call->status = 201;
+  call_header(call, "Location", location);
+  struct json_writer w = call_json(call);
+  json_object_begin(&w);
+  json_field_i64(&w, "id", redelivery.new_id);
+  json_object_end(&w);
+  return 0;
+}

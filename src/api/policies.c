@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+// Harbor's webhook policies. The order of checks is Harbor's (harbor.md 2.6): what is malformed is 422 before rights; POST
+// then asks rights, the 400 rows, the project; PUT asks rights, project and policy, then the 400 rows.
+#include "policy/policy.h"
+
+#include "api/routes.h"
+#include "net/url.h"
+#include "store/policies.h"
+
+enum { UNPAGED_MAX_ROWS = 1000 };
+
+// Who may change a policy sees its addresses; `auth_header` only where the operator says so.
+static enum policy_view view_of(const struct api_call *call) {
+  struct error ignored;
+
+  if (auth_allow(&call->identity, AUTH_CHANGE_PROJECT, false, &ignored) != 0)
+    return POLICY_VIEW_READER;
+  return call->config->reveal_auth_header ? POLICY_VIEW_REVEAL : POLICY_VIEW_EDITOR;
+}
+
+int policies_list(struct api_call *call, struct error *err) {
+  struct query query;
+  struct project project;
+  struct policy *policies;
+  size_t len;
+  int64_t total;
+  int rc = call_list_query(call, UNPAGED_MAX_ROWS, &query, err);
+
+  if (rc == 0)
+    rc = call_project(call, 0, AUTH_READ_PROJECT, &project, err);
+  if (rc == 0)
+    rc = policy_list(call->conn, project.id, &query, call->arena, &policies, &len, &total, err);
+  if (rc == 0)
+    rc = call_page_headers(call, &query, total, err);
+  if (rc != 0)
+    return rc;
+  struct json_writer w = call_json(call);
+  json_array_begin(&w);
+  for (size_t i = 0; i < len; i++)
+    policy_write_json(&policies[i], view_of(call), call->arena, &w);
+  json_array_end(&w);
+  return 0;
+}
+
+int policies_get(struct api_call *call, struct error *err) {
+  struct project project;
+  struct policy policy;
+  int64_t id;
+  int rc = call_path_int(call, 1, "webhook_policy_id", &id, err);
+
+  if (rc == 0)
+    rc = call_project(call, 0, AUTH_READ_PROJECT, &project, err);
+  if (rc == 0)
+    rc = policy_get(call->conn, project.id, id, call->arena, &policy, err);
+  if (rc != 0)
+    return rc;
+  struct json_writer w = call_json(call);
+  policy_write_json(&policy, view_of(call), call->arena, &w);
+  return 0;
+}
+
+// ---- changes --------------------------------------------------------------------------------------------------------
+
+// The egress guard on each address as typed; what a name stands for is judged again when it is sent to.
+static int check_egress(struct api_call *call, const struct policy *policy, struct error *err) {
+  for (size_t i = 0; i < policy->targets_len; i++) {
+    struct url url;
+    int rc = url_parse(policy->targets[i].address, &url, err);
+    if (rc == 0)
+      rc = egress_check_url(call->config->egress, &url, err);
+    if (rc != 0)
+      return error_context(err, "targets[%zu]", i);
+  }
+  return 0;
+}
+
+static int check(struct api_call *call, const struct policy *policy, struct error *err) {
+  int rc = policy_check(policy, err);
+
+  return rc != 0 ? rc : check_egress(call, policy, err);
+}
+
+// The sender forgets what was cancelled before the answer goes; the other targets it shall look at.
+static void tell_sender(struct api_call *call, const struct policy *policy, const int64_t *cancelled, size_t len) {
+  int64_t ids[POLICY_MAX_TARGETS];
+  size_t ids_len = 0;
+
+  if (len > 0)
+    dispatch_cancel(call->config->dispatch, cancelled, len, call->config->cancel_wait_ms);
+  for (size_t i = 0; policy && i < policy->targets_len && i < POLICY_MAX_TARGETS; i++)
+    ids[ids_len++] = policy->targets[i].id;
+  if (ids_len > 0)
+    dispatch_wake(call->config->dispatch, ids, ids_len);
+}
+
+static int apply_create(struct store_conn *conn, void *ctx, struct error *err) {
+  return policy_create(conn, ctx, err);
+}
+
+// The audit names project and webhook; never an address.
+static struct str subject_of(struct api_call *call, const struct project *project, struct str name) {
+  struct str subject = arena_printf(call->arena, "%.*s/%.*s", STR_ARG(project->name), STR_ARG(name));
+
+  return subject.ptr ? subject : project->name;
+}
+
+int policies_create(struct api_call *call, struct error *err) {
+  struct json_object *body;
+  struct project project;
+  struct policy policy;
+  struct error unknown = {.code = ERR_OK};
+  int rc = call_body(call, &body, err);
+
+  if (rc == 0)
+    rc = policy_read(body, NULL, call->arena, &policy, err);
+  if (rc != 0)
+    return rc;
+  int found = call_project(call, 0, AUTH_CHANGE_PROJECT, &project, &unknown);
+  if (found != 0 && found != ERR_NOT_FOUND) {
+    *err = unknown;
+    return found;
+  }
+  rc = check(call, &policy, err);
+  if (rc == 0)
+    rc = policy_adopt_targets(&policy, NULL, call->arena, err);
+  if (rc != 0)
+    return rc;
+  if (found != 0) { // only now: Harbor judges the body before it looks for the project
+    *err = unknown;
+    return found;
+  }
+  policy.project_id = project.id;
+  policy.creator = call->identity.name;
+  rc = call_change(call, apply_create, &policy, "create", "policy", subject_of(call, &project, policy.name), err);
+  if (rc != 0)
+    return rc;
+  tell_sender(call, &policy, NULL, 0);
+  return call_created(call, policy.id, err);
+}
+
+// What a PUT does within the writer: the targets are matched there, so that of two PUTs at once the later one sees the
+// rows that the earlier one left.
+struct update {
+  struct api_call *call;
+  const struct json_object *body;
+  int64_t project_id, id;
+  struct policy policy; // the result
+  int64_t *cancelled;
+  size_t cancelled_len;
+};
+
+static int apply_update(struct store_conn *conn, void *ctx, struct error *err) {
+  struct update *update = ctx;
+  struct arena *arena = update->call->arena;
+  struct policy old;
+  int rc = policy_get(conn, update->project_id, update->id, arena, &old, err);
+
+  if (rc == 0)
+    rc = policy_read(update->body, &old, arena, &update->policy, err);
+  if (rc == 0)
+    rc = policy_adopt_targets(&update->policy, &old, arena, err);
+  return rc != 0 ? rc : policy_update(conn, &update->policy, arena, &update->cancelled, &update->cancelled_len, err);
+}
+
+int policies_update(struct api_call *call, struct error *err) {
+  struct json_object *body;
+  struct project project;
+  struct policy old, policy;
+  int64_t id;
+  int rc = call_path_int(call, 1, "webhook_policy_id", &id, err);
+
+  if (rc == 0)
+    rc = call_body(call, &body, err);
+  if (rc == 0)
+    rc = policy_read(body, NULL, call->arena, &policy, err);
+  if (rc == 0)
+    rc = call_project(call, 0, AUTH_CHANGE_PROJECT, &project, err);
+  if (rc == 0)
+    rc = policy_get(call->conn, project.id, id, call->arena, &old, err);
+  if (rc == 0)
+    rc = check(call, &policy, err);
+  if (rc != 0)
+    return rc;
+  struct update update = {.call = call, .body = body, .project_id = project.id, .id = id};
+  rc = call_change(call, apply_update, &update, "update", "policy", subject_of(call, &project, policy.name), err);
+  if (rc == 0)
+    tell_sender(call, &update.policy, update.cancelled, update.cancelled_len);
+  return rc;
+}
+
+struct removal {
+  struct arena *arena;
+  int64_t project_id, id;
+  int64_t *cancelled;
+  size_t cancelled_len;
+};
+
+static int apply_delete(struct store_conn *conn, void *ctx, struct error *err) {
+  struct removal *removal = ctx;
+
+  return policy_delete(conn, removal->project_id, removal->id, removal->arena, &removal->cancelled,
+                       &removal->cancelled_len, err);
+}
+
+int policies_delete(struct api_call *call, struct error *err) {
+  struct project project;
+  int64_t id;
+  int rc = call_path_int(call, 1, "webhook_policy_id", &id, err);
+
+  if (rc == 0)
+    rc = call_project(call, 0, AUTH_CHANGE_PROJECT, &project, err);
+  if (rc != 0)
+    return rc;
+  struct removal removal = {.arena = call->arena, .project_id = project.id, .id = id};
+  struct str name = arena_printf(call->arena, "%lld", (long long)id);
+  if (!name.ptr)
+    return error_set(err, ERR_NO_MEMORY, "out of memory for an answer");
+  rc = call_change(call, apply_delete, &removal, "delete", "policy", subject_of(call, &project, name), err);
+  if (rc == 0)
+    tell_sender(call, NULL, removal.cancelled, removal.cancelled_len);
+  return rc;
+}
