@@ -181,8 +181,6 @@ static const struct setting settings[] = {
     TEXT("metrics.token", metrics_token, "", "Bearer token that may read /metrics besides administrators."),
 };
 
-_Static_assert(ARRAY_LEN(settings) <= CONFIG_MAX_SETTINGS, "raise CONFIG_MAX_SETTINGS");
-
 static const struct setting *setting_find(struct str key) {
   for (size_t i = 0; i < ARRAY_LEN(settings); i++)
     if (str_eq_c(key, settings[i].key))
@@ -399,15 +397,12 @@ int config_load(struct config *config, const char *file, char *const *env, struc
   return load_environment(config, env, warning, err);
 }
 
-int config_set(struct config *config, const char *key, const char *value, struct error *err) {
+int config_set(struct config *config, const char *key, const char *value, bool first, struct error *err) {
   const struct setting *setting = setting_find(str_of(key));
   if (!setting)
     return error_set(err, ERR_CONFIG, "unknown setting %s", key);
-  size_t row = (size_t)(setting - settings);
-  // The command line replaces a list as a whole; only its own repetitions add up.
-  if (!config->given[row])
+  if (first)
     list_reset(config, setting);
-  config->given[row] = true;
   return set_value(config, setting, str_of(value), err);
 }
 

@@ -13,7 +13,7 @@
 #include "ingest/ingest.h"
 #include "net/address.h"
 
-enum { CONFIG_MAX_FILE_BYTES = 1024 * 1024, CONFIG_MAX_LIST = 64, CONFIG_MAX_SETTINGS = 128 };
+enum { CONFIG_MAX_FILE_BYTES = 1024 * 1024, CONFIG_MAX_LIST = 64 };
 
 struct config_list {
   const char *items[CONFIG_MAX_LIST];
@@ -28,7 +28,6 @@ struct config_pair_list { // a mapping of names to values
 
 struct config {
   struct arena *arena;
-  bool given[CONFIG_MAX_SETTINGS]; // by config_set, by row of the table
   // General
   const char *listen, *data, *external_url, *portal_url, *registry_host;
   const char *log_level;

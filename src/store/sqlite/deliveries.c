@@ -81,8 +81,8 @@ int delivery_next(struct store_conn *conn, int64_t target_id, int prio, int64_t 
   return rc;
 }
 
-static int no_execution(struct error *err) {
-  return error_set(err, ERR_NOT_FOUND, "execution ID not found");
+static int no_execution(int64_t id, struct error *err) {
+  return error_set(err, ERR_NOT_FOUND, "execution %lld not found", (long long)id);
 }
 
 static int read_body(struct store_conn *conn, int64_t event_rowid, const char *format_key, struct arena *arena,
@@ -116,7 +116,7 @@ int delivery_load(struct store_conn *conn, int64_t id, const char *format_key, s
   stmt_bind_i64(&stmt, 1, id);
   rc = stmt_step(&stmt, "read a delivery", err);
   if (rc <= 0)
-    return rc < 0 ? rc : no_execution(err);
+    return rc < 0 ? rc : no_execution(id, err);
   *out = (struct delivery_load){
       .id = id,
       .target_id = stmt_i64(&stmt, 0),
@@ -140,7 +140,7 @@ int delivery_body(struct store_conn *conn, int64_t id, const char *format_key, s
   stmt_bind_i64(&stmt, 1, id);
   rc = stmt_step(&stmt, "read a delivery", err);
   if (rc <= 0)
-    return rc < 0 ? rc : no_execution(err);
+    return rc < 0 ? rc : no_execution(id, err);
   return read_body(conn, stmt_i64(&stmt, 0), format_key, arena, body, err);
 }
 
@@ -164,7 +164,7 @@ static int read_row(struct store_conn *conn, int64_t id, struct recorded *out, s
   stmt_bind_i64(&stmt, 1, id);
   rc = stmt_step(&stmt, "read a delivery", err);
   if (rc <= 0)
-    return rc < 0 ? rc : no_execution(err);
+    return rc < 0 ? rc : no_execution(id, err);
   out->target_id = stmt_i64(&stmt, 0);
   out->event_rowid = stmt_i64(&stmt, 1);
   out->state = (enum delivery_state)stmt_i64(&stmt, 2);
@@ -301,7 +301,7 @@ int delivery_again(struct store_conn *conn, int64_t id, int64_t *new_id, struct 
   stmt_bind_i64(&stmt, 1, id);
   rc = stmt_step(&stmt, "read a delivery", err);
   if (rc <= 0)
-    return rc < 0 ? rc : no_execution(err);
+    return rc < 0 ? rc : no_execution(id, err);
   if (!stmt_bool(&stmt, 0))
     return error_set(err, ERR_PRECONDITION, "delivery %lld cannot be sent again: its webhook was deleted",
                      (long long)id);

@@ -115,7 +115,7 @@ int delivery_get(struct store_conn *conn, int64_t id, struct arena *arena, struc
   stmt_bind_i64(&stmt, 1, id);
   rc = stmt_step(&stmt, "read a delivery", err);
   if (rc <= 0)
-    return rc < 0 ? rc : error_set(err, ERR_NOT_FOUND, "execution ID not found");
+    return rc < 0 ? rc : error_set(err, ERR_NOT_FOUND, "execution %lld not found", (long long)id);
   return read_delivery(&stmt, arena, out, err);
 }
 
