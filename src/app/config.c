@@ -341,8 +341,9 @@ static const struct setting *setting_of_variable(struct str name) {
 
 // Variables of the client commands and of the tests, which the server passes by in silence.
 static bool variable_is_other(struct str name) {
-  static const char *const others[] = {"HARBINGER_URL",    "HARBINGER_TOKEN",       "HARBINGER_CONFIG",
-                                       "HARBINGER_BINARY", "HARBINGER_SOURCE_ROOT", "HARBINGER_BUILD"};
+  static const char *const others[] = {"HARBINGER_URL",         "HARBINGER_TOKEN",   "HARBINGER_CONFIG",
+                                       "HARBINGER_CA_FILE",     "HARBINGER_CA_FILE", "HARBINGER_BINARY",
+                                       "HARBINGER_SOURCE_ROOT", "HARBINGER_BUILD"};
   for (size_t i = 0; i < ARRAY_LEN(others); i++)
     if (str_eq_c(name, others[i]))
       return true;
