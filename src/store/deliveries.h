@@ -99,7 +99,7 @@ int delivery_list(struct store_conn *conn, int64_t project_id, int64_t policy_id
                   struct arena *arena, struct delivery **out, size_t *len, int64_t *total, struct error *err)
     MUST_CHECK;
 int delivery_get(struct store_conn *conn, int64_t id, struct arena *arena, struct delivery *out,
-                 struct error *err) MUST_CHECK; // ERR_NOT_FOUND "execution ID not found"
+                 struct error *err) MUST_CHECK; // ERR_NOT_FOUND "execution 7 not found"
 // Those of one event in order of id, the first DELIVERY_MAX_OF_EVENT. Ones made with the event have created_at_us equal to
 // its recorded_at_us; later ones are redeliveries.
 int delivery_of_event(struct store_conn *conn, const struct uuid *event_id, struct arena *arena, struct delivery **out,

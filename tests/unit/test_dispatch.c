@@ -643,63 +643,6 @@ static void test_a_changed_address_counts_from_the_next_try(void **state) {
   assert_true(strncmp(other->last, "POST /moved ", 12) == 0);
 }
 
-static void test_a_clock_set_forward_does_not_keep_deliveries_waiting(void **state) {
-  struct dispatch_fixture *fixture = *state;
-  fixture->config.retry.steps_ms[0] = HOUR_MS;
-  fixture->config.retry.steps_len = 1;
-  dispatch_fixture_reopen(fixture);
-  struct test_hook *hook = test_hook_add(fixture);
-  hook->answer = STATUS_ANSWER("500 Internal Server Error");
-  dispatch_fixture_start(fixture);
-  dispatch_fixture_happen(fixture, EVENT_PUSH_ARTIFACT);
-  WAIT_FOR(fixture, hook->requests == 1);
-  dispatch_fixture_wait_quiet(fixture);
-  clock_jump(&fixture->clock, HOUR_MS * US_PER_MS);
-  dispatch_fixture_advance(fixture, 30000); // the next look
-  WAIT_FOR(fixture, hook->requests >= 2);
-}
-
-// What was due before the clock was set back is due still: neither it nor what comes behind it waits a day.
-static void test_a_clock_set_back_does_not_keep_deliveries_waiting(void **state) {
-  struct dispatch_fixture *fixture = *state;
-  fixture->config.lane_concurrency = 1;
-  fixture->config.retry.steps_ms[0] = HOUR_MS;
-  fixture->config.retry.steps_len = 1;
-  dispatch_fixture_reopen(fixture);
-  struct test_hook *hook = test_hook_add(fixture);
-  hook->answer = NULL;
-  dispatch_fixture_start(fixture);
-  dispatch_fixture_happen_times(fixture, EVENT_PUSH_ARTIFACT, 3); // one on its way, two in the window
-  WAIT_FOR(fixture, hook->requests == 1);
-  dispatch_fixture_settle(fixture);
-  clock_jump(&fixture->clock, -24 * HOUR_MS * US_PER_MS);
-  dispatch_fixture_happen(fixture, EVENT_PUSH_ARTIFACT);
-  hook->answer = OK_ANSWER;
-  dispatch_fixture_advance(fixture, 30000); // the first one is given up
-  WAIT_FOR(fixture, hook->requests >= 4);
-  dispatch_fixture_wait_quiet(fixture);
-  dispatch_fixture_advance(fixture, HOUR_MS); // its retry
-  WAIT_FOR(fixture, hook->requests == 5);
-}
-
-// A retry that was timed by a clock which ran ahead is not further away than the longest wait there is.
-static void test_a_retry_timed_by_a_clock_that_ran_ahead_comes(void **state) {
-  struct dispatch_fixture *fixture = *state;
-  fixture->config.retry.steps_ms[0] = HOUR_MS;
-  fixture->config.retry.steps_len = 1;
-  dispatch_fixture_reopen(fixture);
-  struct test_hook *hook = test_hook_add(fixture);
-  hook->answer = STATUS_ANSWER("500 Internal Server Error");
-  dispatch_fixture_start(fixture);
-  dispatch_fixture_happen(fixture, EVENT_PUSH_ARTIFACT);
-  WAIT_FOR(fixture, hook->requests == 1);
-  dispatch_fixture_wait_quiet(fixture);
-  clock_jump(&fixture->clock, -24 * HOUR_MS * US_PER_MS);
-  hook->answer = OK_ANSWER;
-  dispatch_fixture_advance(fixture, 30000); // the next look
-  WAIT_FOR(fixture, hook->requests == 2);
-}
-
 #define DISPATCH_TEST(test) cmocka_unit_test_setup_teardown(test, dispatch_fixture_set_up, dispatch_fixture_tear_down)
 
 int main(void) {
@@ -729,9 +672,6 @@ int main(void) {
       DISPATCH_TEST(test_slack_gets_one_message_a_second_and_is_judged_by_words),
       DISPATCH_TEST(test_a_refusal_of_the_guard_gets_three_tries_and_sends_nothing),
       DISPATCH_TEST(test_a_changed_address_counts_from_the_next_try),
-      DISPATCH_TEST(test_a_clock_set_forward_does_not_keep_deliveries_waiting),
-      DISPATCH_TEST(test_a_clock_set_back_does_not_keep_deliveries_waiting),
-      DISPATCH_TEST(test_a_retry_timed_by_a_clock_that_ran_ahead_comes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

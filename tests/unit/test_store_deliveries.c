@@ -71,7 +71,7 @@ static void test_everything_for_a_try_is_loaded(void **state) {
   assert_int_equal(load.state, DELIVERY_PENDING);
   assert_null(load.body.ptr);
   assert_int_equal(delivery_load(f->reader, 2, "default", f->arena, &load, &f->err), ERR_NOT_FOUND);
-  assert_string_equal(f->err.text, "execution ID not found");
+  assert_string_equal(f->err.text, "execution 2 not found");
 }
 
 static void test_attempts_and_the_body_of_the_first_are_kept(void **state) {
