@@ -118,6 +118,7 @@ static int start_ingest(struct house *house, struct error *err) {
   struct ingest_config config = {
       .create_unknown_projects = str_eq_c(str_of(c->ingest_unknown_project), "create"),
       .default_project = c->ingest_default_project,
+      .own_user_agent = house->own_agent,
       .external_host = c->registry_host,
       .inline_body_bytes = 64 * 1024,
   };
@@ -147,6 +148,7 @@ static int start_facts(struct house *house, struct error *err) {
   const struct registry_facts_config config = {
       .upstream_url = c->upstream_url,
       .authorization = c->upstream_authorization,
+      .user_agent = house->own_agent,
       .max_at_once = FACTS_AT_ONCE,
       .max_waiting = FACTS_WAITING,
       .timeout_ms = c->upstream_timeout_ms,

@@ -56,6 +56,7 @@ struct house {
   struct dispatch *dispatch;
 
   char *first_password; // of `admin`, when this start made it; shown once
+  char own_agent[64];   // User-Agent of our questions to the registry
   char url[160];        // http://127.0.0.1:PORT as bound
 };
 
