@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "dispatch/redact.h"
 #include "dispatch/request.h"
 
 enum {
@@ -289,9 +290,11 @@ static void describe_answer(struct sending *sending, const struct http_result *a
   if (answer->outcome != HTTP_OUTCOME_ANSWERED)
     return;
   attempt->status = answer->status;
-  attempt->response_headers = request_recorded_answer(answer->head, sending->arena);
+  struct str secret = sending->route->authorization;
+  struct str headers = request_recorded_answer(answer->head, sending->arena);
   struct str body = arena_str(sending->arena, answer->body);
-  attempt->response_body = body.ptr ? body : STR_EMPTY;
+  attempt->response_headers = redact_authorization(headers, secret, sending->arena);
+  attempt->response_body = redact_authorization(body.ptr ? body : STR_EMPTY, secret, sending->arena);
 }
 
 static int64_t read_retry_after(const struct sending *sending, const struct http_result *answer) {
