@@ -153,7 +153,7 @@ static bool route_best(const struct segments *path, const struct str *method, st
   bool found = false;
 
   for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
-    struct match match;
+    struct match match = {0};
     if ((method && !str_eq_c(*method, routes[i].method)) || !route_matches(path, &routes[i], &match))
       continue;
     if (!found || match.literals > best->literals)
@@ -207,7 +207,7 @@ static int decode_params(struct api_call *call, const struct match *match, struc
 int route_find(struct api_call *call, const struct api_route **out, struct error *err) {
   const struct http_head *head = call->request->head;
   struct segments path;
-  struct match match, other;
+  struct match match = {0}, other = {0};
 
   if (!path_split(head->path, &path) || !route_best(&path, NULL, &other))
     return error_set(err, ERR_NOT_FOUND, "path %.*s was not found", STR_ARG(utf8_cut(head->path, 256)));

@@ -65,7 +65,8 @@ static const struct setting settings[] = {
         "API calls that may wait for a thread; above it 503."),
     INT("limits.descriptors", max_descriptors, "65536", 256, 1048576, "descriptors",
         "The process raises its own limit of open descriptors to this, as far as the system lets it."),
-    MS("limits.drain_ms", drain_ms, "10000", "How long a stop waits for running requests and deliveries."),
+    MS("limits.drain_ms", drain_ms, "9000",
+       "How long a stop waits for running requests and deliveries; closing the store comes after it."),
 
     TEXT("tls.cert_file", tls_cert_file, "",
          "PEM chain of the listener, leaf first. Empty: plain HTTP. Read again on SIGHUP."),

@@ -255,6 +255,7 @@ struct control *control_new(const struct control_config *config, struct error *e
     return NULL;
   }
   control->config = *config;
+  control->listener.fd = -1;
   list_init(&control->clients);
   if (control_listen(control, err) == 0)
     return control;

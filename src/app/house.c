@@ -15,10 +15,7 @@ void house_on_deliveries(void *ctx, const struct delivery_notice *notices, size_
 
 void house_on_store_health(void *ctx, bool healthy, const char *reason) {
   struct house *house = ctx;
-  if (healthy)
-    log_info(&house->log, "store", "the store works again");
-  else
-    log_error(&house->log, "store", "the store is broken: %s", reason);
+  (void)reason; // the store has logged it
   if (house->dispatch)
     dispatch_store_health(house->dispatch, healthy);
 }
@@ -82,6 +79,16 @@ static int start_pool(struct house *house, struct error *err) {
   return house->pool ? 0 : (int)err->code;
 }
 
+// The store may have broken before there was anybody to tell: on a full disk its first sweep does it.
+static void tell_health(struct house *house) {
+  char reason[1];
+  bool healthy;
+  do {
+    healthy = store_healthy(house->store, reason, sizeof(reason));
+    dispatch_store_health(house->dispatch, healthy);
+  } while (healthy != store_healthy(house->store, reason, sizeof(reason))); // the writer told otherwise meanwhile
+}
+
 static int start_sender(struct house *house, struct error *err) {
   const struct config *c = house->config;
   if (!(house->send_reader = store_reader_open(house->store, err)))
@@ -109,7 +116,10 @@ static int start_sender(struct house *house, struct error *err) {
     return rc;
   house->dispatch = dispatch_new(house->send.loop, house->send_client, house->store, house->send_reader, &config,
                                  &house->log, house->metrics, err);
-  return house->dispatch ? 0 : (int)err->code;
+  if (!house->dispatch)
+    return err->code;
+  tell_health(house);
+  return 0;
 }
 
 static int start_ingest(struct house *house, struct error *err) {

@@ -53,7 +53,7 @@ struct house {
   struct resolver *send_resolver;
   struct http_client *send_client;
   struct store_conn *send_reader;
-  struct dispatch *dispatch;
+  struct dispatch *_Atomic dispatch; // the writer's thread runs before it is made
 
   char *first_password; // of `admin`, when this start made it; shown once
   char own_agent[64];   // User-Agent of our questions to the registry

@@ -100,11 +100,12 @@ void house_stop(struct house *house) {
     house_drain(house);
   loop_thread_stop(&house->serve);
   loop_thread_stop(&house->send);
-  pool_free(house->pool); // runs what waits
+  pool_stop(house->pool); // runs what waits; a request that is completed below is refused by it
   if (house->store)
     store_stop(house->store); // commits what waits
   take_answers(house->serve.loop);
   take_answers(house->send.loop);
+  pool_free(house->pool);
   control_free(house->control);
   http_server_free(house->server);
   api_free(house->api);

@@ -190,6 +190,7 @@ int serve_main(int argc, char **argv) {
   sigaddset(&signals, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &signals, NULL);
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN); // a limit on file sizes is a full disk, not the end
 
   static struct house house; // large, and lives as long as the program
   rc = house_start(&house, &config, &err);

@@ -32,7 +32,7 @@ int json_parse(struct str text, struct arena *arena, struct json_object **out, s
   *out = NULL;
   if (text.len > INT_MAX)
     return error_set(err, ERR_TOO_LARGE, "a JSON text of %zu bytes is more than can be parsed", text.len);
-  int result = json_scan(text, JSON_MAX_DEPTH, err);
+  int result = json_scan_for_tree(text, JSON_MAX_DEPTH, JSON_MAX_CONTAINERS, err);
   if (result != 0)
     return result;
 

@@ -10,11 +10,13 @@
 
 struct json_object; // json-c's
 
-enum { JSON_MAX_DEPTH = 32 };
+// A tree takes up to a kilobyte for each array or object, whatever the text's length: these bound what a stranger's
+// body costs. No event or request of ours comes near them (an event of 1 MiB with nothing but children has 12,000).
+enum { JSON_MAX_DEPTH = 32, JSON_MAX_CONTAINERS = 32768 };
 enum json_kind { JSON_ABSENT, JSON_NULL, JSON_BOOL, JSON_INT, JSON_DOUBLE, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
 
 // Parse the whole of `text`. ERR_INVALID with words ("invalid character at byte 12", "nested deeper than 32 levels",
-// "not valid UTF-8", "U+0000 in a string"). The result lives as long as the arena.
+// "not valid UTF-8", "U+0000 in a string", "more than 32768 arrays and objects"). The result lives as long as the arena.
 int json_parse(struct str text, struct arena *arena, struct json_object **out, struct error *err) MUST_CHECK;
 
 enum json_kind json_kind(const struct json_object *value); // NULL pointer is JSON_ABSENT only through json_member

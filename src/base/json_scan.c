@@ -12,6 +12,7 @@ struct scan {
   struct str text;
   size_t at;
   int depth, max_depth;
+  size_t containers, max_containers;
   uint64_t objects; // bit n: level n is an object, else an array
   struct error *err;
 };
@@ -212,6 +213,10 @@ static bool open_level(struct scan *s, bool object) {
     (void)error_set(s->err, ERR_INVALID, "the JSON is nested deeper than %d levels", s->max_depth);
     return false;
   }
+  if (s->containers++ >= s->max_containers) {
+    (void)error_set(s->err, ERR_INVALID, "the JSON has more than %zu arrays and objects", s->max_containers);
+    return false;
+  }
   uint64_t bit = UINT64_C(1) << s->depth;
   s->objects = object ? s->objects | bit : s->objects & ~bit;
   s->depth++;
@@ -259,7 +264,11 @@ static bool scan_value_end(struct scan *s, bool *more) {
 }
 
 int json_scan(struct str text, int max_depth, struct error *err) {
-  struct scan s = {.text = text, .max_depth = max_depth, .err = err};
+  return json_scan_for_tree(text, max_depth, SIZE_MAX, err);
+}
+
+int json_scan_for_tree(struct str text, int max_depth, size_t max_containers, struct error *err) {
+  struct scan s = {.text = text, .max_depth = max_depth, .max_containers = max_containers, .err = err};
   bool more = true;
 
   if (s.max_depth > JSON_SCAN_MAX_DEPTH)

@@ -13,5 +13,8 @@ enum { JSON_SCAN_MAX_DEPTH = 64 }; // one bit each
 // objects deep, valid UTF-8, integers within int64, other numbers finite. ERR_INVALID with the reason and the byte
 // (the first is 1).
 int json_scan(struct str text, int max_depth, struct error *err) MUST_CHECK;
+// The same with at most `max_containers` arrays and objects: for what becomes a tree, where an empty object of two bytes
+// takes a thousand. ERR_INVALID as above.
+int json_scan_for_tree(struct str text, int max_depth, size_t max_containers, struct error *err) MUST_CHECK;
 
 #endif

@@ -106,13 +106,21 @@ size_t pool_waiting(struct pool *pool) {
   return queue_count(pool->jobs);
 }
 
-void pool_free(struct pool *pool) {
+void pool_stop(struct pool *pool) {
   if (!pool)
     return;
   queue_close(pool->jobs);
-  for (size_t i = 0; i < pool->config.threads; i++)
+  for (size_t i = 0; i < pool->config.threads; i++) {
     if (pool->threads[i].started)
       pthread_join(pool->threads[i].handle, NULL);
+    pool->threads[i].started = false;
+  }
+}
+
+void pool_free(struct pool *pool) {
+  if (!pool)
+    return;
+  pool_stop(pool);
   queue_free(pool->jobs);
   pthread_cond_destroy(&pool->opened);
   pthread_mutex_destroy(&pool->lock);

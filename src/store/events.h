@@ -9,10 +9,10 @@
 #include "store/store.h"
 
 struct event_commit {
-  struct event *event;      // id, project_id, seq, recorded_at_us, repository facts are filled in
-  bool create_project;      // make repository.project when it is unknown (private), else ERR_NOT_FOUND
-  struct str source_key;    // duplicates by it are recognised for 48 h; empty: never a duplicate
-  int64_t source_time_us;   // when the source made it: names the hour bucket, so that one look-up is enough
+  struct event *event;        // id, project_id, seq, recorded_at_us, repository facts are filled in
+  bool create_project;        // make repository.project when it is unknown (private), else ERR_NOT_FOUND
+  struct str source_key;      // duplicates by it are recognised for 48 h; empty: never a duplicate
+  int64_t source_time_us;     // when the source made it: names the hour bucket, so that one look-up is enough
   struct str idempotency_key; // of POST /events: same key and body hash: the event of then; other body: ERR_CONFLICT
   uint8_t body_sha256[SHA256_BYTES];
   // Results:
@@ -27,8 +27,8 @@ struct event_commit {
 // are switched off), and remembers the source key.
 int event_commit(struct store_conn *conn, struct event_commit *commit, struct error *err) MUST_CHECK;
 
-int event_get(struct store_conn *conn, const struct uuid *id, struct arena *arena, struct event *out,
-              struct error *err) MUST_CHECK;
+int event_get(struct store_conn *conn, const struct uuid *id, struct arena *arena, struct event *out, struct error *err)
+    MUST_CHECK;
 // Of one project (0: all), newest first by default. Keys: type, seq, occurred_at, repository.
 int event_list(struct store_conn *conn, int64_t project_id, const struct query *query, struct arena *arena,
                struct event **out, size_t *len, int64_t *total, struct error *err) MUST_CHECK;

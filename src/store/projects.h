@@ -26,7 +26,8 @@ int project_update(struct store_conn *conn, const struct project *project, struc
 int project_delete(struct store_conn *conn, int64_t id, struct arena *arena, int64_t **targets, size_t *targets_len,
                    struct error *err) MUST_CHECK;
 // ERR_NOT_FOUND "project NAME not found".
-int project_get(struct store_conn *conn, int64_t id, struct arena *arena, struct project *out, struct error *err) MUST_CHECK;
+int project_get(struct store_conn *conn, int64_t id, struct arena *arena, struct project *out, struct error *err)
+    MUST_CHECK;
 int project_get_by_name(struct store_conn *conn, struct str name, struct arena *arena, struct project *out,
                         struct error *err) MUST_CHECK;
 // `query` keys: name, public, owner_id, project_id, creation_time, update_time; sorts the same. *total counts all.

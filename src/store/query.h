@@ -23,7 +23,7 @@ struct query_condition {
   struct str key; // snake case: creation_time, extra_attrs.event_type
   enum query_op op;
   struct query_value values[2]; // EQ, LIKE, GT, LT: [0]; RANGE: [0] and [1], either QUERY_NONE
-  struct query_value *list;                                // IN
+  struct query_value *list;     // IN
   size_t list_len;
 };
 

@@ -8,8 +8,8 @@
 #include "store/store.h"
 
 // Values are text; ptr NULL when never set. Known keys: notification_enable, token_key, egress_allowed (CIDRs by comma).
-int setting_get(struct store_conn *conn, const char *key, struct arena *arena, struct str *value,
-                struct error *err) MUST_CHECK;
+int setting_get(struct store_conn *conn, const char *key, struct arena *arena, struct str *value, struct error *err)
+    MUST_CHECK;
 int setting_set(struct store_conn *conn, const char *key, struct str value, struct error *err) MUST_CHECK;
 
 struct audit_entry {
@@ -25,9 +25,9 @@ int audit_list(struct store_conn *conn, const struct query *query, struct arena 
 
 struct ingest_note {
   int64_t id, at_us;
-  struct str source;     // "distribution"
+  struct str source; // "distribution"
   struct str instance;
-  struct str reason;     // "blob", "head", "duplicate", "tag of a delete", "no project" ...
+  struct str reason; // "blob", "head", "duplicate", "tag of a delete", "no project" ...
   struct str action, repository, reference, notification_id;
 };
 int ingest_note_add(struct store_conn *conn, const struct ingest_note *note, struct error *err) MUST_CHECK;

@@ -24,10 +24,10 @@ enum { STORE_BATCH_ITEMS = 256, STORE_SWEEP_ROWS = 500 };
 
 struct store_retention {
   int64_t events_s, attempts_s, failed_attempts_s, bodies_s, failed_bodies_s; // 90 d, 30 d, 90 d, 7 d, 30 d
-  int64_t ingest_log_s;  // 1 d
-  int64_t seen_s;        // 48 h: duplicates are recognised
-  int64_t audit_s;       // 365 d
-  int64_t max_bytes;     // 2 GiB in all, oldest first; a waiting delivery is never trimmed
+  int64_t ingest_log_s;                                                       // 1 d
+  int64_t seen_s;                                                             // 48 h: duplicates are recognised
+  int64_t audit_s;                                                            // 365 d
+  int64_t max_bytes; // 2 GiB in all, oldest first; a waiting delivery is never trimmed
 };
 
 // A delivery that has just been committed. May be dropped by the receiver: the store is the truth.
@@ -38,11 +38,11 @@ struct delivery_notice {
 };
 
 struct store_config {
-  const char *dir;               // data directory; created 0700; flock on DIR/lock
+  const char *dir; // data directory; created 0700; flock on DIR/lock
   uint8_t seal_key[SEAL_KEY_BYTES];
-  size_t max_queue;              // items waiting for the writer, 8192; above it ERR_FULL
-  int64_t min_free_bytes;        // 64 MiB: below it no new event is taken
-  int64_t retry_ms;              // 1000: a broken store is tried again
+  size_t max_queue;       // items waiting for the writer, 8192; above it ERR_FULL
+  int64_t min_free_bytes; // 64 MiB: below it no new event is taken
+  int64_t retry_ms;       // 1000: a broken store is tried again
   struct store_retention retention;
   // Called on the writer's thread after a commit.
   void (*on_deliveries)(void *ctx, const struct delivery_notice *notices, size_t len);
@@ -74,8 +74,8 @@ struct store_write {
 // ERR_FULL when too much waits, ERR_UNAVAILABLE when the store is broken or stopping: then `done` is not called.
 int store_submit(struct store *store, struct store_write *w, struct error *err) MUST_CHECK;
 // Submit and wait for the commit: for pool threads. Returns w's outcome.
-int store_write_sync(struct store *store, int (*apply)(struct store_conn *conn, void *ctx, struct error *err), void *ctx,
-                     struct error *err) MUST_CHECK;
+int store_write_sync(struct store *store, int (*apply)(struct store_conn *conn, void *ctx, struct error *err),
+                     void *ctx, struct error *err) MUST_CHECK;
 
 // A read connection for one thread.
 struct store_conn *store_reader_open(struct store *store, struct error *err) MUST_CHECK;
