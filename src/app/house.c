@@ -40,6 +40,7 @@ static void before_metrics(void *ctx) {
   int64_t age_us = depth.oldest_due_us ? clock_wall_us(&house->clock) - depth.oldest_due_us : 0;
   metric_set(house->waiting, depth.waiting);
   metric_set(house->oldest_age, age_us > 0 ? age_us / US_PER_S : 0);
+  process_metrics_refresh(&house->process);
 }
 
 // ---- the start list, from below ---------------------------------------------------------------------------------------
@@ -241,6 +242,7 @@ static int start_router(struct house *house, struct error *err) {
   house->waiting = metrics_gauge(house->metrics, "harbinger_deliveries_waiting", "", "Deliveries waiting for a try.");
   house->oldest_age = metrics_gauge(house->metrics, "harbinger_deliveries_oldest_age_seconds", "",
                                     "How long the delivery that is due longest has been due.");
+  process_metrics_init(&house->process, house->metrics, &house->clock);
   house->router = (struct router){
       .store = house->store,
       .auth = house->auth,

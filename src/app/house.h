@@ -9,6 +9,7 @@
 #include "api/api.h"
 #include "app/config.h"
 #include "app/control.h"
+#include "app/process_metrics.h"
 #include "app/router.h"
 #include "auth/auth.h"
 #include "base/pool.h"
@@ -32,6 +33,7 @@ struct house {
   struct id_source *ids;
   struct metrics *metrics;
   struct metric *waiting, *oldest_age; // refreshed when /metrics is read
+  struct process_metrics process;
   struct egress *egress;
   struct tls_client *trust;
   struct tls_server *tls; // of the listener; NULL: plain

@@ -48,13 +48,13 @@ static void print_help(FILE *out) {
         "  serve              run the server\n"
         "  user passwd NAME   give a user a new password\n"
         "  settings           print all settings of serve as a table\n"
-        "  answers            print what a receiver's answer leads to, as a table\n"
-        "\n"
-        "Over the API (log in first with `harbinger login URL`):\n",
+        "  answers            print what a receiver's answer leads to, as a table\n",
         out);
-  fflush(out);
-  if (out == stdout)
+  if (out == stdout) {
+    puts("\nOver the API (log in first with `harbinger login URL`):");
+    fflush(stdout);
     cli_print_commands();
+  }
   fputs("\n"
         "  version            print the version\n"
         "\n"

@@ -5,15 +5,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include "app/control.h"
 #include "app/file.h"
 #include "base/json.h"
 #include "base/json_writer.h"
+#include "cli/terminal.h"
 
-enum { COMMAND_ARENA_BYTES = 256 * 1024, PASSWORD_LINE_BYTES = 512 };
+enum { COMMAND_ARENA_BYTES = 256 * 1024 };
 
 static void print_help(void) {
   puts(
@@ -27,42 +27,24 @@ static void print_help(void) {
       "  printf '%s\\n' \"$NEW\" | harbinger user passwd admin --password-stdin");
 }
 
-static bool read_line(FILE *in, char out[static PASSWORD_LINE_BYTES]) {
-  if (!fgets(out, PASSWORD_LINE_BYTES, in))
-    return false;
-  out[strcspn(out, "\r\n")] = '\0';
-  return true;
-}
-
-static bool ask_terminal(const char *prompt, char out[static PASSWORD_LINE_BYTES]) {
-  struct termios shown, hidden;
-  fputs(prompt, stderr);
-  if (tcgetattr(STDIN_FILENO, &shown) != 0)
-    return false;
-  hidden = shown;
-  hidden.c_lflag &= ~(tcflag_t)ECHO;
-  tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden);
-  bool read = read_line(stdin, out);
-  tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown);
-  fputc('\n', stderr);
-  return read;
-}
-
 // *made: the password is ours and must be printed.
-static int choose_password(bool from_stdin, char out[static PASSWORD_LINE_BYTES], bool *made, struct error *err) {
-  char again[PASSWORD_LINE_BYTES];
+static int choose_password(bool from_stdin, char out[static TERMINAL_LINE_BYTES], bool *made, struct error *err) {
+  char again[TERMINAL_LINE_BYTES];
   *made = false;
   if (from_stdin)
-    return read_line(stdin, out) ? 0 : error_set(err, ERR_BAD_REQUEST, "no password on standard input");
+    return terminal_read_line("password", out, err);
   if (!isatty(STDIN_FILENO)) {
     char password[25];
     auth_password_make(password);
-    snprintf(out, PASSWORD_LINE_BYTES, "%s", password);
+    snprintf(out, TERMINAL_LINE_BYTES, "%s", password);
     *made = true;
     return 0;
   }
-  if (!ask_terminal("New password: ", out) || !ask_terminal("Again: ", again))
-    return error_set(err, ERR_BAD_REQUEST, "no password was typed");
+  int rc = terminal_ask("New password", true, out, err);
+  if (rc == 0)
+    rc = terminal_ask("Again", true, again, err);
+  if (rc != 0)
+    return rc;
   return strcmp(out, again) == 0 ? 0 : error_set(err, ERR_BAD_REQUEST, "the two passwords differ");
 }
 
@@ -159,7 +141,7 @@ int passwd_main(int argc, char **argv) {
       return 2;
   }
   struct error err = {0};
-  char password[PASSWORD_LINE_BYTES];
+  char password[TERMINAL_LINE_BYTES];
   int rc = crypto_start(&err);
   if (rc == 0 && optind + 1 != argc)
     rc = error_set(&err, ERR_CONFIG, "name one user; see harbinger user passwd --help");

@@ -2,7 +2,7 @@
 #include "base/rfc3339.h"
 
 // The calendar is computed here (proleptic Gregorian): gmtime and strptime know time zones and locales.
-static const int64_t SECOND_US = 1000000, DAY_S = 86400;
+static const int64_t SECOND_US = 1000000, DAY_S = 86400, HOUR_S = 3600, MINUTE_S = 60;
 static const int64_t FIRST_S = INT64_C(-62135596800); // 0001-01-01T00:00:00Z
 static const int64_t LAST_S = INT64_C(253402300799);  // 9999-12-31T23:59:59Z
 
@@ -20,6 +20,11 @@ struct reader {
   struct str rest;
   bool ok;
 };
+
+// Three letters, 1 is January.
+static const char *month_text(int month) {
+  return MONTH_NAMES + (size_t)3 * (size_t)(month - 1);
+}
 
 static int64_t days_from_civil(int year, int month, int day) {
   // Years start in March, so that the leap day is the last day of a year.
@@ -88,8 +93,8 @@ static bool us_from_civil(const struct civil *c, int64_t offset_s, int64_t *unix
       c->day > days_in_month(c->year, c->month) || c->hour > 23 || c->minute > 59 || c->second > 60)
     return false;
 
-  int64_t seconds =
-      days_from_civil(c->year, c->month, c->day) * DAY_S + c->hour * 3600 + c->minute * 60 + c->second - offset_s;
+  int64_t seconds = days_from_civil(c->year, c->month, c->day) * DAY_S + c->hour * HOUR_S + c->minute * MINUTE_S +
+                    c->second - offset_s;
   // A leap second is the last of a UTC day (RFC 3339 5.7); Unix time counts it as the first of the next.
   if (c->second == 60 && seconds % DAY_S != 0)
     return false;
@@ -233,7 +238,7 @@ const char *rfc3339_write(int64_t unix_us, int fraction_digits, char out[static 
 
 static int month_name(struct reader *r) {
   for (int month = 1; month <= 12 && r->ok && r->rest.len >= 3; month++) {
-    if (memcmp(r->rest.ptr, MONTH_NAMES + 3 * (month - 1), 3) == 0) {
+    if (memcmp(r->rest.ptr, month_text(month), 3) == 0) {
       r->rest = str_from(r->rest, 3);
       return month;
     }
@@ -323,7 +328,7 @@ const char *http_date_write(int64_t unix_us, char out[static 30]) {
   to = put_text(to, ", ", 2);
   to = put_digits(to, c.day, 2);
   *to++ = ' ';
-  to = put_text(to, MONTH_NAMES + 3 * (c.month - 1), 3);
+  to = put_text(to, month_text(c.month), 3);
   *to++ = ' ';
   to = put_digits(to, c.year, 4);
   *to++ = ' ';

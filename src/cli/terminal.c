@@ -104,17 +104,18 @@ int terminal_read_line(const char *what, char *out, struct error *err) {
 
 int terminal_ask(const char *prompt, bool hidden, char *out, struct error *err) {
   struct termios shown, silent;
-  (void)fprintf(stderr, "%s: ", prompt);
-  (void)fflush(stderr);
   hidden = hidden && tcgetattr(STDIN_FILENO, &shown) == 0;
+  // Before the prompt: who answers it at once must not see the echo, nor lose what was typed to the flush.
   if (hidden) {
     silent = shown;
     silent.c_lflag &= ~(tcflag_t)ECHO;
     (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
   }
+  (void)fprintf(stderr, "%s: ", prompt);
+  (void)fflush(stderr);
   int rc = read_line(prompt, out, err);
   if (hidden) {
-    (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown);
+    (void)tcsetattr(STDIN_FILENO, TCSADRAIN, &shown);
     (void)fputc('\n', stderr);
   }
   return rc;

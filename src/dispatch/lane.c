@@ -12,6 +12,27 @@ static int64_t wall_us(const struct lanes *lanes) {
   return clock_wall_us(loop_clock(lanes->loop));
 }
 
+// The longest wait that anything of ours gives a retry.
+static int64_t longest_wait_us(const struct dispatch_config *config) {
+  const struct retry_config *retry = &config->retry;
+  int64_t longest_ms =
+      retry->retry_after_cap_ms > retry->pause_max_ms ? retry->retry_after_cap_ms : retry->pause_max_ms;
+  if (config->probe_max_ms > longest_ms)
+    longest_ms = config->probe_max_ms;
+  for (size_t i = 0; i < retry->steps_len; i++)
+    longest_ms = retry->steps_ms[i] > longest_ms ? retry->steps_ms[i] : longest_ms;
+  return longest_ms * US_PER_MS;
+}
+
+// Due times are wall clock, which may have been set back since: a first try is due as soon as it is there, and what is
+// further away than any wait of ours was timed by a clock that ran ahead.
+static bool is_due(const struct lanes *lanes, int prio, int64_t due_us) {
+  int64_t now_us = wall_us(lanes);
+  if (due_us == WINDOW_NOTHING)
+    return false;
+  return due_us <= now_us || prio < LANE_RETRY_CLASS || due_us > now_us + lanes->longest_wait_us;
+}
+
 static bool is_running(const struct lane *lane, int64_t delivery_id) {
   LIST_EACH (&lane->running, node, following) {
     if (CONTAINER_OF(node, struct lane_running, node)->delivery_id == delivery_id)
@@ -53,6 +74,7 @@ static void on_lane_timer(struct loop_timer *timer) {
 int lanes_init(struct lanes *lanes, struct error *err) {
   for (int i = 0; i < LANE_STATES; i++)
     list_init(&lanes->lists[i]);
+  lanes->longest_wait_us = longest_wait_us(lanes->config);
   lanes->window = window_new(lanes->config->window);
   lanes->by_target = map_new(lanes->config->max_lanes);
   if (lanes->window && lanes->by_target)
@@ -112,6 +134,8 @@ static int64_t work_us(const struct lane *lane) {
   int64_t due_us = WINDOW_NOTHING, now_us = loop_now_us(lane->lanes->loop), now_wall_us = wall_us(lane->lanes);
   for (int i = 0; i < LANE_CLASSES; i++) {
     int64_t class_us = window_next_us(&lane->classes[i]);
+    if (is_due(lane->lanes, i, class_us))
+      class_us = WINDOW_ASK; // long ago
     due_us = class_us < due_us ? class_us : due_us;
   }
   if (is_probing(lane))
@@ -175,7 +199,7 @@ bool lane_settle(struct lane *lane) {
 
 static bool may_queue(const struct lane *lane, const struct delivery_notice *notice) {
   const struct window_queue *queue = &lane->classes[notice->prio];
-  return notice->due_us <= wall_us(lane->lanes) && notice->delivery_id > lane->newest_id &&
+  return is_due(lane->lanes, notice->prio, notice->due_us) && notice->delivery_id > lane->newest_id &&
          notice->due_us < queue->store_due_us && !lane->breaker.open && !lane->paused && !lane->suspended &&
          lane->entries < LANE_MAX_ENTRIES;
 }
@@ -229,12 +253,11 @@ void lane_hold_ms(struct lane *lane, int64_t wait_ms) {
 static bool take_page(struct lane *lane, int prio, const struct delivery_notice *rows, size_t len,
                       struct delivery_notice *out) {
   struct window_queue *queue = &lane->classes[prio];
-  int64_t now_us = wall_us(lane->lanes);
   for (size_t i = 0; i < len; i++) {
     const struct delivery_notice *row = &rows[i];
     if (is_running(lane, row->delivery_id))
       continue;
-    if (row->due_us > now_us) {
+    if (!is_due(lane->lanes, prio, row->due_us)) {
       window_in_store(queue, row->due_us);
       return true;
     }
@@ -287,7 +310,7 @@ static int refill(struct lane *lane, int prio, struct delivery_notice *out) {
 // 1: taken, 0: nothing due, negative: the store.
 static int take_class(struct lane *lane, int prio, struct delivery_notice *out) {
   struct window_queue *queue = &lane->classes[prio];
-  if (window_next_us(queue) > wall_us(lane->lanes))
+  if (!is_due(lane->lanes, prio, window_next_us(queue)))
     return 0;
   if (!window_front_is_next(queue)) {
     int rc = refill(lane, prio, out);

@@ -14,6 +14,7 @@
 
 enum {
   LANE_CLASSES = 4,       // prio: 0 first try, 1 first try of a pull, 2 retries 1 to 3, 3 later
+  LANE_RETRY_CLASS = 2,   // the first class of retries: what comes before it is due at once
   LANE_MAX_ENTRIES = 256, // of the window per lane, so that one busy target does not take it all
   LANE_MAX_RUNNING = 64,  // on their way or waiting for the commit of their attempt
   LANE_REFILL_ROWS = 64,
@@ -43,6 +44,7 @@ struct lanes {
   struct map *by_target;
   struct list lists[LANE_STATES];
   size_t breakers_open;
+  int64_t longest_wait_us;     // of a retry
   void (*on_ready)(void *ctx); // a lane may send: look at the lists soon
   void *ctx;
 };

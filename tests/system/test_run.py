@@ -37,6 +37,11 @@ def ignored(folder, names):
     return made
 
 
+def _heed_interrupts():
+    """A suite that was started in the background ignores SIGINT, and so would all that it starts; a terminal's shell heeds it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Tree:
     """A copy of the tree, with what was started in it."""
 
@@ -90,7 +95,7 @@ class Running:
     def __init__(self, tree, env):
         self.master, slave = pty.openpty()
         self.process = subprocess.Popen([str(tree.path / "run")], env=env, stdin=slave, stdout=slave, stderr=slave,
-                                        start_new_session=True)
+                                        start_new_session=True, preexec_fn=_heed_interrupts)
         os.close(slave)
         self.text = ""
         self._changed = threading.Condition()

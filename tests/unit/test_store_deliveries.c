@@ -274,6 +274,28 @@ static void test_deliveries_are_listed_in_harbors_words(void **state) {
   assert_int_equal(listed(f, "status", "Running"), 0);
 }
 
+// Of the policy, of the project and of all: the newest 10,000, newest first.
+static void test_a_list_covers_the_newest_ten_thousand(void **state) {
+  struct fixture *f = *state;
+  static const int64_t of[3][2] = {{1, 1}, {1, 0}, {0, 0}}; // project, policy
+  struct query query = {.page = 667, .page_size = 15};
+  struct delivery *rows;
+  size_t len;
+  int64_t total;
+
+  (void)fixture_push(f, "demo");
+  fixture_exec(
+      f, "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 10005) INSERT INTO delivery "
+         "SELECT i, event_rowid, policy_id, target_id, target_type, event_type, 3, prio, 1, due_us, created_us, 1, "
+         "2, 200, '' FROM delivery, n WHERE id = 1");
+  for (size_t i = 0; i < ARRAY_LEN(of); i++) {
+    assert_int_equal(delivery_list(f->reader, of[i][0], of[i][1], &query, f->arena, &rows, &len, &total, &f->err), 0);
+    assert_int_equal(total, 10000);
+    assert_int_equal(len, 10);
+    assert_int_equal(rows[9].id, 6); // the last of the last page
+  }
+}
+
 static int many_pushes(struct store_conn *conn, void *ctx, struct error *err) {
   struct fixture *f = ctx;
   int rc = 0;
@@ -450,6 +472,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_an_attempt_under_way_at_the_cancel_is_recorded, setup, teardown),
       cmocka_unit_test_setup_teardown(test_a_redelivery_is_a_new_delivery_of_the_same_event, setup, teardown),
       cmocka_unit_test_setup_teardown(test_deliveries_are_listed_in_harbors_words, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_a_list_covers_the_newest_ten_thousand, setup, teardown),
       cmocka_unit_test_setup_teardown(test_a_long_cancel_is_swept_in_steps_and_true_from_the_start, setup, teardown),
       cmocka_unit_test_setup_teardown(test_history_is_trimmed_by_age_and_what_waits_is_not, setup, teardown),
       cmocka_unit_test_setup_teardown(test_above_its_size_the_store_drops_the_oldest_first, setup, teardown),

@@ -8,7 +8,7 @@
 
 #include "store/store.h"
 
-enum { CONN_MAX_STATEMENTS = 256 };
+enum { CONN_MAX_STATEMENTS = 256, CONN_BUSY_MS = 5000 }; // the latter as in the pragmas of conn.c
 
 struct changes;
 struct policy_cache;

@@ -24,10 +24,11 @@
 #define DELIVERY_TABLES \
   "JOIN target t ON t.id = d.target_id JOIN policy p ON p.id = d.policy_id JOIN event e ON e.id = d.event_rowid"
 
-// The newest 10,000, so that a list costs the same however long the history is.
-#define NEWEST(where)                                                                                                  \
-  "(SELECT id FROM delivery " where " ORDER BY id DESC LIMIT 10000) n JOIN delivery d ON d.id = n.id " DELIVERY_TABLES \
-  " WHERE ?1 = ?1 AND ?2 = ?2"
+// The newest 10,000, so that a list costs the same however long the history is. By the id of the oldest of them, and not by
+// a join with their ids: then the page is read in the order of the index and ends with its last row.
+#define NEWEST(of)                                                                                              \
+  "delivery d " DELIVERY_TABLES " WHERE ?1 = ?1 AND ?2 = ?2 AND d.id >= coalesce((SELECT d.id FROM delivery d " \
+  "WHERE " of " ORDER BY d.id DESC LIMIT 1 OFFSET 9999), 0) AND " of
 
 static int read_delivery(struct stmt *stmt, struct arena *arena, struct delivery *out, struct error *err) {
   *out = (struct delivery){
@@ -81,11 +82,11 @@ int delivery_list(struct store_conn *conn, int64_t project_id, int64_t policy_id
   size_t cap = 0;
 
   if (policy_id != 0) // of the right project, or of none
-    list.from = NEWEST("WHERE policy_id = ?2") " AND (?1 = 0 OR p.project_id = ?1)";
+    list.from = NEWEST("d.policy_id = ?2") " AND (?1 = 0 OR p.project_id = ?1)";
   else if (project_id != 0)
-    list.from = NEWEST("WHERE policy_id IN (SELECT id FROM policy WHERE project_id = ?1)");
+    list.from = NEWEST("d.policy_id IN (SELECT id FROM policy WHERE project_id = ?1)");
   else
-    list.from = NEWEST("");
+    list.from = NEWEST("1");
   *out = NULL;
   *len = 0;
   int rc = query_sql_count(conn, &list, query, arena, total, err);

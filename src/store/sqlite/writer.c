@@ -11,6 +11,9 @@
 // A checkpoint costs 25 to 46 ms at saturation: it runs between commits, when enough has gathered and nobody waits, and
 // at the latest when the log is four times that.
 enum { CHECKPOINT_IDLE_PAGES = 1000, CHECKPOINT_BUSY_PAGES = 4000 };
+// Readers that overlap without a gap keep the log from starting anew, however often it is checkpointed. When it has grown
+// to this the writer waits for those that are reading, so long at most, and new ones read the file.
+enum { CHECKPOINT_WAIT_PAGES = 16000, CHECKPOINT_WAIT_MS = 250 };
 enum { SPACE_CHECK_COMMITS = 64 };
 
 struct group {
@@ -355,7 +358,13 @@ void writer_checkpoint(struct store *store) {
   int64_t began_us = clock_mono_us(store->clock);
   int in_log = 0, moved = 0;
   struct error err = {0};
-  int rc = sqlite3_wal_checkpoint_v2(store->conn->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &in_log, &moved);
+  bool waits = store->wal_pages >= CHECKPOINT_WAIT_PAGES;
+  if (waits)
+    (void)sqlite3_busy_timeout(store->conn->db, CHECKPOINT_WAIT_MS);
+  int rc = sqlite3_wal_checkpoint_v2(store->conn->db, NULL,
+                                     waits ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE, &in_log, &moved);
+  if (waits)
+    (void)sqlite3_busy_timeout(store->conn->db, CONN_BUSY_MS);
 
   if (rc != SQLITE_OK && rc != SQLITE_BUSY) {
     (void)conn_error(store->conn, rc, "move the log into the database file", &err);
