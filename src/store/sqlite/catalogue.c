@@ -11,8 +11,8 @@
   "a.id, r.project_id, a.repository_id, a.digest, a.media_type, a.platform, a.kind, a.size_bytes, a.pushed_us, " \
   "a.pulled_us"
 
-static int read_repository(struct stmt *stmt, struct arena *arena, struct repository *out, struct error *err) {
-  *out = (struct repository){
+static int read_repository(struct stmt *stmt, struct arena *arena, void *out, struct error *err) {
+  *(struct repository *)out = (struct repository){
       .id = stmt_i64(stmt, 0),
       .project_id = stmt_i64(stmt, 1),
       .name = stmt_text(stmt, 2, arena),
@@ -33,6 +33,9 @@ int repository_list(struct store_conn *conn, int64_t project_id, const struct qu
       {"update_time", "r.updated_us", COLUMN_TIME},
   };
   const struct query_list list = {
+      .what = "list repositories",
+      .read = read_repository,
+      .item_bytes = sizeof(struct repository),
       .select = REPOSITORY_COLUMNS,
       .from = project_id > 0
                   ? "repository r JOIN project p ON p.id = r.project_id WHERE r.project_id = ?1"
@@ -45,25 +48,10 @@ int repository_list(struct store_conn *conn, int64_t project_id, const struct qu
       .fixed = {project_id},
       .fixed_len = 1,
   };
-  CLEANUP(stmt_end) struct stmt stmt = {0};
-  size_t cap = 0;
+  void *rows;
+  int rc = query_sql_list(conn, &list, query, arena, &rows, len, total, err);
 
-  *out = NULL;
-  *len = 0;
-  int rc = query_sql_count(conn, &list, query, arena, total, err);
-  if (rc == 0)
-    rc = query_sql_rows(conn, &list, query, arena, &stmt, err);
-  if (rc != 0)
-    return rc;
-  while ((rc = stmt_step(&stmt, "list repositories", err)) == 1) {
-    *out = rows_grow(arena, *out, *len, &cap, sizeof(struct repository));
-    if (!*out)
-      return rows_no_memory(err);
-    rc = read_repository(&stmt, arena, &(*out)[*len], err);
-    if (rc != 0)
-      return rc;
-    (*len)++;
-  }
+  *out = rows;
   return rc;
 }
 
@@ -97,8 +85,8 @@ int repository_get(struct store_conn *conn, int64_t project_id, struct str name,
   return error_set(err, ERR_NOT_FOUND, "repository %.*s/%.*s not found", STR_ARG(shown), STR_ARG(name));
 }
 
-static int read_tag(struct stmt *stmt, struct arena *arena, struct catalogue_tag *out, struct error *err) {
-  *out = (struct catalogue_tag){
+static int read_tag(struct stmt *stmt, struct arena *arena, void *out, struct error *err) {
+  *(struct catalogue_tag *)out = (struct catalogue_tag){
       .id = stmt_i64(stmt, 0),
       .name = stmt_text(stmt, 1, arena),
       .pushed_at_us = stmt_i64(stmt, 2),
@@ -112,26 +100,20 @@ static int read_tags(struct store_conn *conn, struct artifact *artifact, struct 
       "SELECT id, name, pushed_us, pulled_us FROM tag WHERE artifact_id = ?1 AND removed_us IS NULL "
       "ORDER BY id";
   CLEANUP(stmt_end) struct stmt stmt = {0};
-  size_t cap = 0;
+  void *rows;
   int rc = stmt_begin(conn, sql, &stmt, err);
 
   if (rc != 0)
     return rc;
   stmt_bind_i64(&stmt, 1, artifact->id);
-  while ((rc = stmt_step(&stmt, "read the tags of an artifact", err)) == 1) {
-    artifact->tags = rows_grow(arena, artifact->tags, artifact->tags_len, &cap, sizeof(struct catalogue_tag));
-    if (!artifact->tags)
-      return rows_no_memory(err);
-    rc = read_tag(&stmt, arena, &artifact->tags[artifact->tags_len], err);
-    if (rc != 0)
-      return rc;
-    artifact->tags_len++;
-  }
+  rc = rows_read(&stmt, "read the tags of an artifact", read_tag, sizeof(struct catalogue_tag), arena, &rows,
+                 &artifact->tags_len, err);
+  artifact->tags = rows;
   return rc;
 }
 
-static int read_artifact(struct stmt *stmt, struct arena *arena, struct artifact *out, struct error *err) {
-  *out = (struct artifact){
+static int read_artifact(struct stmt *stmt, struct arena *arena, void *out, struct error *err) {
+  *(struct artifact *)out = (struct artifact){
       .id = stmt_i64(stmt, 0),
       .project_id = stmt_i64(stmt, 1),
       .repository_id = stmt_i64(stmt, 2),
@@ -159,6 +141,9 @@ int artifact_list(struct store_conn *conn, int64_t repository_id, const struct q
       {"type", "CASE a.kind WHEN 3 THEN 'CHART' WHEN 5 THEN 'SBOM' ELSE 'IMAGE' END", COLUMN_TEXT},
   };
   const struct query_list list = {
+      .what = "list artifacts",
+      .read = read_artifact,
+      .item_bytes = sizeof(struct artifact),
       .select = ARTIFACT_COLUMNS,
       .from = "artifact a JOIN repository r ON r.id = a.repository_id WHERE a.repository_id = ?1",
       .columns = columns,
@@ -168,25 +153,10 @@ int artifact_list(struct store_conn *conn, int64_t repository_id, const struct q
       .fixed = {repository_id},
       .fixed_len = 1,
   };
-  CLEANUP(stmt_end) struct stmt stmt = {0};
-  size_t cap = 0;
+  void *rows;
+  int rc = query_sql_list(conn, &list, query, arena, &rows, len, total, err);
 
-  *out = NULL;
-  *len = 0;
-  int rc = query_sql_count(conn, &list, query, arena, total, err);
-  if (rc == 0)
-    rc = query_sql_rows(conn, &list, query, arena, &stmt, err);
-  if (rc != 0)
-    return rc;
-  while ((rc = stmt_step(&stmt, "list artifacts", err)) == 1) {
-    *out = rows_grow(arena, *out, *len, &cap, sizeof(struct artifact));
-    if (!*out)
-      return rows_no_memory(err);
-    rc = read_artifact(&stmt, arena, &(*out)[*len], err);
-    if (rc != 0)
-      return rc;
-    (*len)++;
-  }
+  *out = rows;
   return rc;
 }
 
@@ -220,6 +190,9 @@ int tag_list(struct store_conn *conn, int64_t repository_id, int64_t artifact_id
       {"pull_time", "g.pulled_us", COLUMN_TIME},
   };
   const struct query_list list = {
+      .what = "list tags",
+      .read = read_tag,
+      .item_bytes = sizeof(struct catalogue_tag),
       .select = "g.id, g.name, g.pushed_us, g.pulled_us",
       .from = "tag g WHERE g.repository_id = ?1 AND (?2 = 0 OR g.artifact_id = ?2) AND g.removed_us IS NULL",
       .columns = columns,
@@ -229,26 +202,24 @@ int tag_list(struct store_conn *conn, int64_t repository_id, int64_t artifact_id
       .fixed = {repository_id, artifact_id},
       .fixed_len = 2,
   };
-  CLEANUP(stmt_end) struct stmt stmt = {0};
-  size_t cap = 0;
+  void *rows;
+  int rc = query_sql_list(conn, &list, query, arena, &rows, len, total, err);
 
-  *out = NULL;
-  *len = 0;
-  int rc = query_sql_count(conn, &list, query, arena, total, err);
-  if (rc == 0)
-    rc = query_sql_rows(conn, &list, query, arena, &stmt, err);
-  if (rc != 0)
-    return rc;
-  while ((rc = stmt_step(&stmt, "list tags", err)) == 1) {
-    *out = rows_grow(arena, *out, *len, &cap, sizeof(struct catalogue_tag));
-    if (!*out)
-      return rows_no_memory(err);
-    rc = read_tag(&stmt, arena, &(*out)[*len], err);
-    if (rc != 0)
-      return rc;
-    (*len)++;
-  }
+  *out = rows;
   return rc;
+}
+
+static int read_facts(struct stmt *stmt, struct arena *arena, void *out, struct error *err) {
+  *(struct artifact_facts *)out = (struct artifact_facts){
+      .project = stmt_text(stmt, 0, arena),
+      .repository = stmt_text(stmt, 1, arena),
+      .digest = stmt_text(stmt, 2, arena),
+      .media_type = stmt_text(stmt, 3, arena),
+      .platform = stmt_text(stmt, 4, arena),
+      .kind = (enum artifact_kind)stmt_i64(stmt, 5),
+      .size_bytes = stmt_i64(stmt, 6),
+  };
+  return stmt_copied(stmt, err);
 }
 
 int catalogue_incomplete(struct store_conn *conn, int64_t limit, struct arena *arena, struct artifact_facts **out,
@@ -258,7 +229,7 @@ int catalogue_incomplete(struct store_conn *conn, int64_t limit, struct arena *a
       "JOIN repository r ON r.id = a.repository_id JOIN project p ON p.id = r.project_id WHERE "
       "a.incomplete = 1 ORDER BY a.id LIMIT ?1";
   CLEANUP(stmt_end) struct stmt stmt = {0};
-  size_t cap = 0;
+  void *rows;
   int rc = stmt_begin(conn, sql, &stmt, err);
 
   *out = NULL;
@@ -266,19 +237,7 @@ int catalogue_incomplete(struct store_conn *conn, int64_t limit, struct arena *a
   if (rc != 0)
     return rc;
   stmt_bind_i64(&stmt, 1, limit);
-  while ((rc = stmt_step(&stmt, "list artifacts without facts", err)) == 1) {
-    *out = rows_grow(arena, *out, *len, &cap, sizeof(struct artifact_facts));
-    if (!*out)
-      return rows_no_memory(err);
-    (*out)[(*len)++] = (struct artifact_facts){
-        .project = stmt_text(&stmt, 0, arena),
-        .repository = stmt_text(&stmt, 1, arena),
-        .digest = stmt_text(&stmt, 2, arena),
-        .media_type = stmt_text(&stmt, 3, arena),
-        .platform = stmt_text(&stmt, 4, arena),
-        .kind = (enum artifact_kind)stmt_i64(&stmt, 5),
-        .size_bytes = stmt_i64(&stmt, 6),
-    };
-  }
+  rc = rows_read(&stmt, "list artifacts without facts", read_facts, sizeof(**out), arena, &rows, len, err);
+  *out = rows;
   return rc;
 }

@@ -283,3 +283,23 @@ void *rows_grow(struct arena *arena, void *rows, size_t len, size_t *cap, size_t
   *cap = new_cap;
   return grown;
 }
+
+int rows_read(struct stmt *stmt, const char *what, row_reader *read, size_t item_bytes, struct arena *arena,
+              void **rows, size_t *len, struct error *err) {
+  size_t cap = 0;
+  int rc;
+
+  *rows = NULL;
+  *len = 0;
+  while ((rc = stmt_step(stmt, what, err)) == 1) {
+    void *grown = rows_grow(arena, *rows, *len, &cap, item_bytes);
+    if (!grown)
+      return rows_no_memory(err);
+    *rows = grown;
+    rc = read(stmt, arena, (char *)grown + *len * item_bytes, err);
+    if (rc != 0)
+      return rc;
+    (*len)++;
+  }
+  return rc;
+}

@@ -89,6 +89,12 @@ int conn_exec(struct store_conn *conn, const char *sql, struct error *err) MUST_
 int conn_number(struct store_conn *conn, const char *sql, int64_t otherwise, int64_t *out, struct error *err)
     MUST_CHECK;
 
+// The row that the statement is at, turned into the item at `out`: the list's type, uninitialized. 0 or an error.
+typedef int row_reader(struct stmt *stmt, struct arena *arena, void *out, struct error *err);
+// All rows of a statement whose values are bound, as an array in the arena: *len items of item_bytes, *rows NULL when
+// there is none. `what` as for stmt_step. 0 or an error, then *rows and *len hold what was read before it.
+int rows_read(struct stmt *stmt, const char *what, row_reader *read, size_t item_bytes, struct arena *arena,
+              void **rows, size_t *len, struct error *err) MUST_CHECK;
 // Room for one more item in an arena's array of `len` items; *cap 0 at first. NULL when memory is out.
 void *rows_grow(struct arena *arena, void *rows, size_t len, size_t *cap, size_t item_bytes) MUST_CHECK;
 int rows_no_memory(struct error *err);

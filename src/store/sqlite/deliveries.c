@@ -85,6 +85,19 @@ static int no_execution(int64_t id, struct error *err) {
   return error_set(err, ERR_NOT_FOUND, "execution %lld not found", (long long)id);
 }
 
+// The row that `sql` selects for delivery ?1, to be read from *out; ERR_NOT_FOUND when there is none.
+static int find_delivery(struct store_conn *conn, const char *sql, int64_t id, struct stmt *out, struct error *err) {
+  int rc = stmt_begin(conn, sql, out, err);
+
+  if (rc != 0)
+    return rc;
+  stmt_bind_i64(out, 1, id);
+  rc = stmt_step(out, "read a delivery", err);
+  if (rc < 0)
+    return rc;
+  return rc == 1 ? 0 : no_execution(id, err);
+}
+
 static int read_body(struct store_conn *conn, int64_t event_rowid, const char *format_key, struct arena *arena,
                      struct str *body, struct error *err) {
   static const char sql[] = "SELECT data FROM body WHERE event_rowid = ?1 AND format_key = ?2";
@@ -109,14 +122,10 @@ int delivery_load(struct store_conn *conn, int64_t id, const char *format_key, s
                             ", d.attempts, d.created_us, d.event_rowid, e.json FROM delivery d JOIN target t ON t.id = "
                             "d.target_id JOIN event e ON e.id = d.event_rowid WHERE d.id = ?1";
   CLEANUP(stmt_end) struct stmt stmt = {0};
-  int rc = stmt_begin(conn, sql, &stmt, err);
+  int rc = find_delivery(conn, sql, id, &stmt, err);
 
   if (rc != 0)
     return rc;
-  stmt_bind_i64(&stmt, 1, id);
-  rc = stmt_step(&stmt, "read a delivery", err);
-  if (rc <= 0)
-    return rc < 0 ? rc : no_execution(id, err);
   *out = (struct delivery_load){
       .id = id,
       .target_id = stmt_i64(&stmt, 0),
@@ -133,14 +142,10 @@ int delivery_body(struct store_conn *conn, int64_t id, const char *format_key, s
                   struct error *err) {
   static const char sql[] = "SELECT event_rowid FROM delivery WHERE id = ?1";
   CLEANUP(stmt_end) struct stmt stmt = {0};
-  int rc = stmt_begin(conn, sql, &stmt, err);
+  int rc = find_delivery(conn, sql, id, &stmt, err);
 
   if (rc != 0)
     return rc;
-  stmt_bind_i64(&stmt, 1, id);
-  rc = stmt_step(&stmt, "read a delivery", err);
-  if (rc <= 0)
-    return rc < 0 ? rc : no_execution(id, err);
   return read_body(conn, stmt_i64(&stmt, 0), format_key, arena, body, err);
 }
 
@@ -157,14 +162,10 @@ static int read_row(struct store_conn *conn, int64_t id, struct recorded *out, s
       "SELECT d.target_id, d.event_rowid, d.state, d.id < t.cancel_below FROM delivery d JOIN target t "
       "ON t.id = d.target_id WHERE d.id = ?1";
   CLEANUP(stmt_end) struct stmt stmt = {0};
-  int rc = stmt_begin(conn, sql, &stmt, err);
+  int rc = find_delivery(conn, sql, id, &stmt, err);
 
   if (rc != 0)
     return rc;
-  stmt_bind_i64(&stmt, 1, id);
-  rc = stmt_step(&stmt, "read a delivery", err);
-  if (rc <= 0)
-    return rc < 0 ? rc : no_execution(id, err);
   out->target_id = stmt_i64(&stmt, 0);
   out->event_rowid = stmt_i64(&stmt, 1);
   out->state = (enum delivery_state)stmt_i64(&stmt, 2);
@@ -294,14 +295,10 @@ int delivery_again(struct store_conn *conn, int64_t id, int64_t *new_id, struct 
       "event_type, 0, 0, 0, ?2, ?2 FROM delivery WHERE id = ?1";
   CLEANUP(stmt_end) struct stmt stmt = {0};
   int64_t now_us = clock_wall_us(conn->store->clock);
-  int rc = stmt_begin(conn, find, &stmt, err);
+  int rc = find_delivery(conn, find, id, &stmt, err);
 
   if (rc != 0)
     return rc;
-  stmt_bind_i64(&stmt, 1, id);
-  rc = stmt_step(&stmt, "read a delivery", err);
-  if (rc <= 0)
-    return rc < 0 ? rc : no_execution(id, err);
   if (!stmt_bool(&stmt, 0))
     return error_set(err, ERR_PRECONDITION, "delivery %lld cannot be sent again: its webhook was deleted",
                      (long long)id);

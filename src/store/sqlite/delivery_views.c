@@ -30,8 +30,10 @@
   "delivery d " DELIVERY_TABLES " WHERE ?1 = ?1 AND ?2 = ?2 AND d.id >= coalesce((SELECT d.id FROM delivery d " \
   "WHERE " of " ORDER BY d.id DESC LIMIT 1 OFFSET 9999), 0) AND " of
 
-static int read_delivery(struct stmt *stmt, struct arena *arena, struct delivery *out, struct error *err) {
-  *out = (struct delivery){
+static int read_delivery(struct stmt *stmt, struct arena *arena, void *out, struct error *err) {
+  struct delivery *delivery = out;
+
+  *delivery = (struct delivery){
       .id = stmt_i64(stmt, 0),
       .policy_id = stmt_i64(stmt, 1),
       .target_id = stmt_i64(stmt, 2),
@@ -50,9 +52,9 @@ static int read_delivery(struct stmt *stmt, struct arena *arena, struct delivery
   };
   struct str uuid = stmt_view(stmt, 5);
   if (uuid.len == UUID_BYTES)
-    memcpy(out->event_id.bytes, uuid.ptr, UUID_BYTES);
-  if (out->state <= DELIVERY_HELD)
-    out->due_us = stmt_i64(stmt, 14);
+    memcpy(delivery->event_id.bytes, uuid.ptr, UUID_BYTES);
+  if (delivery->state <= DELIVERY_HELD)
+    delivery->due_us = stmt_i64(stmt, 14);
   return stmt_copied(stmt, err);
 }
 
@@ -71,6 +73,9 @@ int delivery_list(struct store_conn *conn, int64_t project_id, int64_t policy_id
       {"event_type", EVENT_TYPE_EXPR, COLUMN_TEXT},
   };
   struct query_list list = {
+      .what = "list deliveries",
+      .read = read_delivery,
+      .item_bytes = sizeof(struct delivery),
       .select = DELIVERY_COLUMNS,
       .columns = columns,
       .columns_len = ARRAY_LEN(columns),
@@ -78,8 +83,7 @@ int delivery_list(struct store_conn *conn, int64_t project_id, int64_t policy_id
       .fixed = {project_id, policy_id},
       .fixed_len = 2,
   };
-  CLEANUP(stmt_end) struct stmt stmt = {0};
-  size_t cap = 0;
+  void *rows;
 
   if (policy_id != 0) // of the right project, or of none
     list.from = NEWEST("d.policy_id = ?2") " AND (?1 = 0 OR p.project_id = ?1)";
@@ -87,22 +91,8 @@ int delivery_list(struct store_conn *conn, int64_t project_id, int64_t policy_id
     list.from = NEWEST("d.policy_id IN (SELECT id FROM policy WHERE project_id = ?1)");
   else
     list.from = NEWEST("1");
-  *out = NULL;
-  *len = 0;
-  int rc = query_sql_count(conn, &list, query, arena, total, err);
-  if (rc == 0)
-    rc = query_sql_rows(conn, &list, query, arena, &stmt, err);
-  if (rc != 0)
-    return rc;
-  while ((rc = stmt_step(&stmt, "list deliveries", err)) == 1) {
-    *out = rows_grow(arena, *out, *len, &cap, sizeof(struct delivery));
-    if (!*out)
-      return rows_no_memory(err);
-    rc = read_delivery(&stmt, arena, &(*out)[*len], err);
-    if (rc != 0)
-      return rc;
-    (*len)++;
-  }
+  int rc = query_sql_list(conn, &list, query, arena, &rows, len, total, err);
+  *out = rows;
   return rc;
 }
 
@@ -125,7 +115,7 @@ int delivery_of_event(struct store_conn *conn, const struct uuid *event_id, stru
   static const char sql[] = "SELECT " DELIVERY_COLUMNS " FROM delivery d " DELIVERY_TABLES
                             " WHERE d.event_rowid = (SELECT id FROM event WHERE uuid = ?1) ORDER BY d.id LIMIT ?2";
   CLEANUP(stmt_end) struct stmt stmt = {0};
-  size_t cap = 0;
+  void *rows;
 
   *out = NULL;
   *len = 0;
@@ -134,21 +124,14 @@ int delivery_of_event(struct store_conn *conn, const struct uuid *event_id, stru
     return rc;
   stmt_bind_blob(&stmt, 1, (struct str){(const char *)event_id->bytes, UUID_BYTES});
   stmt_bind_i64(&stmt, 2, DELIVERY_MAX_OF_EVENT);
-  while ((rc = stmt_step(&stmt, "list the deliveries of an event", err)) == 1) {
-    *out = rows_grow(arena, *out, *len, &cap, sizeof(struct delivery));
-    if (!*out)
-      return rows_no_memory(err);
-    rc = read_delivery(&stmt, arena, &(*out)[*len], err);
-    if (rc != 0)
-      return rc;
-    (*len)++;
-  }
+  rc = rows_read(&stmt, "list the deliveries of an event", read_delivery, sizeof(**out), arena, &rows, len, err);
+  *out = rows;
   return rc;
 }
 
-static int read_attempt(struct stmt *stmt, int64_t id, struct arena *arena, struct attempt *out, struct error *err) {
-  *out = (struct attempt){
-      .delivery_id = id,
+static int read_attempt(struct stmt *stmt, struct arena *arena, void *out, struct error *err) {
+  *(struct attempt *)out = (struct attempt){
+      .delivery_id = stmt_i64(stmt, 0) / ATTEMPT_ROWS_PER_DELIVERY,
       .number = (int)(stmt_i64(stmt, 0) % ATTEMPT_ROWS_PER_DELIVERY),
       .started_at_us = stmt_i64(stmt, 1),
       .ended_at_us = stmt_i64(stmt, 2),
@@ -175,7 +158,7 @@ int delivery_attempts(struct store_conn *conn, int64_t id, struct arena *arena, 
       "dns_us, "
       "connect_us, tls_us, first_byte_us, total_us, reused FROM attempt WHERE id > ?1 AND id < ?2 ORDER BY id";
   CLEANUP(stmt_end) struct stmt stmt = {0};
-  size_t cap = 0;
+  void *rows;
 
   *out = NULL;
   *len = 0;
@@ -186,14 +169,7 @@ int delivery_attempts(struct store_conn *conn, int64_t id, struct arena *arena, 
     return rc;
   stmt_bind_i64(&stmt, 1, id * ATTEMPT_ROWS_PER_DELIVERY);
   stmt_bind_i64(&stmt, 2, (id + 1) * ATTEMPT_ROWS_PER_DELIVERY);
-  while ((rc = stmt_step(&stmt, "read the attempts of a delivery", err)) == 1) {
-    *out = rows_grow(arena, *out, *len, &cap, sizeof(struct attempt));
-    if (!*out)
-      return rows_no_memory(err);
-    rc = read_attempt(&stmt, id, arena, &(*out)[*len], err);
-    if (rc != 0)
-      return rc;
-    (*len)++;
-  }
+  rc = rows_read(&stmt, "read the attempts of a delivery", read_attempt, sizeof(**out), arena, &rows, len, err);
+  *out = rows;
   return rc;
 }

@@ -371,6 +371,10 @@ int event_commit(struct store_conn *conn, struct event_commit *request, struct e
   return 0;
 }
 
+static int read_event(struct stmt *stmt, struct arena *arena, void *out, struct error *err) {
+  return event_read_json(stmt_view(stmt, 0), arena, out, err);
+}
+
 int event_get(struct store_conn *conn, const struct uuid *id, struct arena *arena, struct event *out,
               struct error *err) {
   static const char sql[] = "SELECT json FROM event WHERE uuid = ?1";
@@ -384,7 +388,7 @@ int event_get(struct store_conn *conn, const struct uuid *id, struct arena *aren
   rc = stmt_step(&stmt, "read an event", err);
   if (rc <= 0)
     return rc < 0 ? rc : error_set(err, ERR_NOT_FOUND, "event %s not found", uuid_write(id, text));
-  return event_read_json(stmt_view(&stmt, 0), arena, out, err);
+  return read_event(&stmt, arena, out, err);
 }
 
 // SQL that turns the stored number into the type's name, so that `q` and `sort` see names.
@@ -402,6 +406,9 @@ int event_list(struct store_conn *conn, int64_t project_id, const struct query *
       {"recorded_at", "e.recorded_us", COLUMN_TIME},
   };
   const struct query_list list = {
+      .what = "list events",
+      .read = read_event,
+      .item_bytes = sizeof(struct event),
       .select = "e.json",
       .from = project_id != 0 ? "event e WHERE e.project_id = ?1" : "event e WHERE ?1 = 0",
       .columns = columns,
@@ -410,24 +417,9 @@ int event_list(struct store_conn *conn, int64_t project_id, const struct query *
       .fixed = {project_id},
       .fixed_len = 1,
   };
-  CLEANUP(stmt_end) struct stmt stmt = {0};
-  size_t cap = 0;
+  void *rows;
+  int rc = query_sql_list(conn, &list, query, arena, &rows, len, total, err);
 
-  *out = NULL;
-  *len = 0;
-  int rc = query_sql_count(conn, &list, query, arena, total, err);
-  if (rc == 0)
-    rc = query_sql_rows(conn, &list, query, arena, &stmt, err);
-  if (rc != 0)
-    return rc;
-  while ((rc = stmt_step(&stmt, "list events", err)) == 1) {
-    *out = rows_grow(arena, *out, *len, &cap, sizeof(struct event));
-    if (!*out)
-      return rows_no_memory(err);
-    rc = event_read_json(stmt_view(&stmt, 0), arena, &(*out)[*len], err);
-    if (rc != 0)
-      return rc;
-    (*len)++;
-  }
+  *out = rows;
   return rc;
 }

@@ -113,8 +113,10 @@ int token_create(struct store_conn *conn, struct api_token *token, struct error 
   return rc;
 }
 
-static int read_token(struct stmt *stmt, struct arena *arena, struct api_token *out, struct error *err) {
-  *out = (struct api_token){
+static int read_token(struct stmt *stmt, struct arena *arena, void *out, struct error *err) {
+  struct api_token *token = out;
+
+  *token = (struct api_token){
       .id = stmt_i64(stmt, 0),
       .user_id = stmt_i64(stmt, 1),
       .name = stmt_text(stmt, 2, arena),
@@ -124,7 +126,7 @@ static int read_token(struct stmt *stmt, struct arena *arena, struct api_token *
   };
   struct str mac = stmt_view(stmt, 3);
   if (mac.len == HMAC_BYTES)
-    memcpy(out->mac, mac.ptr, HMAC_BYTES);
+    memcpy(token->mac, mac.ptr, HMAC_BYTES);
   return stmt_copied(stmt, err);
 }
 
@@ -147,7 +149,7 @@ int token_list(struct store_conn *conn, int64_t user_id, struct arena *arena, st
                struct error *err) {
   static const char sql[] = "SELECT " TOKEN_COLUMNS " FROM token WHERE user_id = ?1 ORDER BY id";
   CLEANUP(stmt_end) struct stmt stmt = {0};
-  size_t cap = 0;
+  void *rows;
   int rc = stmt_begin(conn, sql, &stmt, err);
 
   *out = NULL;
@@ -155,15 +157,8 @@ int token_list(struct store_conn *conn, int64_t user_id, struct arena *arena, st
   if (rc != 0)
     return rc;
   stmt_bind_i64(&stmt, 1, user_id);
-  while ((rc = stmt_step(&stmt, "list tokens", err)) == 1) {
-    *out = rows_grow(arena, *out, *len, &cap, sizeof(struct api_token));
-    if (!*out)
-      return rows_no_memory(err);
-    rc = read_token(&stmt, arena, &(*out)[*len], err);
-    if (rc != 0)
-      return rc;
-    (*len)++;
-  }
+  rc = rows_read(&stmt, "list tokens", read_token, sizeof(**out), arena, &rows, len, err);
+  *out = rows;
   return rc;
 }
 

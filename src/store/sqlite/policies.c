@@ -87,6 +87,12 @@ static int not_found(int64_t id, struct error *err) {
   return error_set(err, ERR_NOT_FOUND, "notificationPolicy %lld not found", (long long)id);
 }
 
+static int read_policy(struct stmt *stmt, struct arena *arena, void *out, struct error *err) {
+  int rc = policy_row_read(stmt, arena, out, err);
+
+  return rc != 0 ? rc : policy_rows_targets(stmt->conn, out, true, arena, err);
+}
+
 int policy_get(struct store_conn *conn, int64_t project_id, int64_t id, struct arena *arena, struct policy *out,
                struct error *err) {
   static const char sql[] = "SELECT " POLICY_COLUMNS " FROM policy p WHERE p.id = ?1 AND p.project_id = ?2 AND "
@@ -101,8 +107,7 @@ int policy_get(struct store_conn *conn, int64_t project_id, int64_t id, struct a
   rc = stmt_step(&stmt, "read a policy", err);
   if (rc <= 0)
     return rc < 0 ? rc : not_found(id, err);
-  rc = policy_row_read(&stmt, arena, out, err);
-  return rc != 0 ? rc : policy_rows_targets(conn, out, true, arena, err);
+  return read_policy(&stmt, arena, out, err);
 }
 
 // The ids of the targets that this policy has and `kept` (NULL: nothing) has not.
@@ -242,6 +247,9 @@ int policy_list(struct store_conn *conn, int64_t project_id, const struct query 
       {"update_time", "p.updated_us", COLUMN_TIME},
   };
   const struct query_list list = {
+      .what = "list policies",
+      .read = read_policy,
+      .item_bytes = sizeof(struct policy),
       .select = POLICY_COLUMNS,
       .from = "policy p WHERE p.project_id = ?1 AND p.deleted_us IS NULL",
       .columns = columns,
@@ -251,28 +259,10 @@ int policy_list(struct store_conn *conn, int64_t project_id, const struct query 
       .fixed = {project_id},
       .fixed_len = 1,
   };
-  CLEANUP(stmt_end) struct stmt stmt = {0};
-  size_t cap = 0;
+  void *rows;
+  int rc = query_sql_list(conn, &list, query, arena, &rows, len, total, err);
 
-  *out = NULL;
-  *len = 0;
-  int rc = query_sql_count(conn, &list, query, arena, total, err);
-  if (rc == 0)
-    rc = query_sql_rows(conn, &list, query, arena, &stmt, err);
-  if (rc != 0)
-    return rc;
-  while ((rc = stmt_step(&stmt, "list policies", err)) == 1) {
-    *out = rows_grow(arena, *out, *len, &cap, sizeof(struct policy));
-    if (!*out)
-      return rows_no_memory(err);
-    struct policy *policy = &(*out)[*len];
-    rc = policy_row_read(&stmt, arena, policy, err);
-    if (rc == 0)
-      rc = policy_rows_targets(conn, policy, true, arena, err);
-    if (rc != 0)
-      return rc;
-    (*len)++;
-  }
+  *out = rows;
   return rc;
 }
 

@@ -111,12 +111,18 @@ int policy_rows_targets(struct store_conn *conn, struct policy *policy, bool sec
   return rc;
 }
 
+static int read_sealed_policy(struct stmt *stmt, struct arena *arena, void *out, struct error *err) {
+  int rc = policy_row_read(stmt, arena, out, err);
+
+  return rc != 0 ? rc : policy_rows_targets(stmt->conn, out, false, arena, err);
+}
+
 int policy_rows_of_project(struct store_conn *conn, int64_t project_id, struct arena *arena, struct policy **out,
                            size_t *len, struct error *err) {
   static const char sql[] = "SELECT " POLICY_COLUMNS " FROM policy p WHERE p.project_id = ?1 AND p.deleted_us IS NULL "
                             "ORDER BY p.id";
   CLEANUP(stmt_end) struct stmt stmt = {0};
-  size_t cap = 0;
+  void *rows;
   int rc = stmt_begin(conn, sql, &stmt, err);
 
   *out = NULL;
@@ -124,18 +130,8 @@ int policy_rows_of_project(struct store_conn *conn, int64_t project_id, struct a
   if (rc != 0)
     return rc;
   stmt_bind_i64(&stmt, 1, project_id);
-  while ((rc = stmt_step(&stmt, "read the policies of a project", err)) == 1) {
-    *out = rows_grow(arena, *out, *len, &cap, sizeof(struct policy));
-    if (!*out)
-      return rows_no_memory(err);
-    struct policy *policy = &(*out)[*len];
-    rc = policy_row_read(&stmt, arena, policy, err);
-    if (rc == 0)
-      rc = policy_rows_targets(conn, policy, false, arena, err);
-    if (rc != 0)
-      return rc;
-    (*len)++;
-  }
+  rc = rows_read(&stmt, "read the policies of a project", read_sealed_policy, sizeof(**out), arena, &rows, len, err);
+  *out = rows;
   return rc;
 }
 

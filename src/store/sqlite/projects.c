@@ -11,8 +11,8 @@
   "repository r "                                                                                            \
   "WHERE r.project_id = p.id), p.created_us, p.updated_us"
 
-static int read_project(struct stmt *stmt, struct arena *arena, struct project *out, struct error *err) {
-  *out = (struct project){
+static int read_project(struct stmt *stmt, struct arena *arena, void *out, struct error *err) {
+  *(struct project *)out = (struct project){
       .id = stmt_i64(stmt, 0),
       .name = stmt_text(stmt, 1, arena),
       .owner_id = stmt_i64(stmt, 2),
@@ -173,6 +173,9 @@ int project_list(struct store_conn *conn, const struct query *query, struct aren
       {"update_time", "p.updated_us", COLUMN_TIME},
   };
   static const struct query_list list = {
+      .what = "list projects",
+      .read = read_project,
+      .item_bytes = sizeof(struct project),
       .select = PROJECT_COLUMNS,
       .from = "project p WHERE p.deleted_us IS NULL",
       .columns = columns,
@@ -180,24 +183,9 @@ int project_list(struct store_conn *conn, const struct query *query, struct aren
       .default_order = "p.name",
       .tie = "p.id",
   };
-  CLEANUP(stmt_end) struct stmt stmt = {0};
-  size_t cap = 0;
+  void *rows;
+  int rc = query_sql_list(conn, &list, query, arena, &rows, len, total, err);
 
-  *out = NULL;
-  *len = 0;
-  int rc = query_sql_count(conn, &list, query, arena, total, err);
-  if (rc == 0)
-    rc = query_sql_rows(conn, &list, query, arena, &stmt, err);
-  if (rc != 0)
-    return rc;
-  while ((rc = stmt_step(&stmt, "list projects", err)) == 1) {
-    *out = rows_grow(arena, *out, *len, &cap, sizeof(struct project));
-    if (!*out)
-      return rows_no_memory(err);
-    rc = read_project(&stmt, arena, &(*out)[*len], err);
-    if (rc != 0)
-      return rc;
-    (*len)++;
-  }
+  *out = rows;
   return rc;
 }

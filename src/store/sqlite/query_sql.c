@@ -204,8 +204,8 @@ static int prepare(struct store_conn *conn, struct builder *b, const struct quer
   return 0;
 }
 
-int query_sql_count(struct store_conn *conn, const struct query_list *list, const struct query *query,
-                    struct arena *arena, int64_t *total, struct error *err) {
+static int count_all(struct store_conn *conn, const struct query_list *list, const struct query *query,
+                     struct arena *arena, int64_t *total, struct error *err) {
   struct builder b = {.arena = arena};
   CLEANUP(stmt_end) struct stmt stmt = {0};
 
@@ -222,14 +222,24 @@ int query_sql_count(struct store_conn *conn, const struct query_list *list, cons
   return 0;
 }
 
-int query_sql_rows(struct store_conn *conn, const struct query_list *list, const struct query *query,
-                   struct arena *arena, struct stmt *out, struct error *err) {
+static int read_page(struct store_conn *conn, const struct query_list *list, const struct query *query,
+                     struct arena *arena, void **rows, size_t *len, struct error *err) {
   struct builder b = {.arena = arena};
+  CLEANUP(stmt_end) struct stmt stmt = {0};
 
   buf_init(&b.sql, QUERY_SQL_MAX_BYTES);
   buf_printf(&b.sql, "SELECT %s FROM ", list->select);
   put_where(&b, list, query);
   put_order(&b, list, query);
   put_page(&b, query);
-  return prepare(conn, &b, list, out, err);
+  int rc = prepare(conn, &b, list, &stmt, err);
+  return rc != 0 ? rc : rows_read(&stmt, list->what, list->read, list->item_bytes, arena, rows, len, err);
+}
+
+int query_sql_list(struct store_conn *conn, const struct query_list *list, const struct query *query,
+                   struct arena *arena, void **rows, size_t *len, int64_t *total, struct error *err) {
+  *rows = NULL;
+  *len = 0;
+  int rc = count_all(conn, list, query, arena, total, err);
+  return rc != 0 ? rc : read_page(conn, list, query, arena, rows, len, err);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A struct query turned into SQL: only the columns that a list names get into the text, values are always bound. Inside
-// store/sqlite/ only; any thread with its own connection.
+// The lists that people filter, sort and page: each is a description and a reader of one row. A struct query becomes SQL:
+// only the columns that a list names get into the text, values are always bound. Inside store/sqlite/ only; any thread
+// with its own connection.
 #ifndef HARBINGER_STORE_SQLITE_QUERY_SQL_H
 #define HARBINGER_STORE_SQLITE_QUERY_SQL_H
 
@@ -18,6 +19,9 @@ struct query_column {
 };
 
 struct query_list {
+  const char *what; // "list tags": completes "cannot ..."
+  row_reader *read; // of a row of `select` into an item of item_bytes
+  size_t item_bytes;
   const char *select; // columns
   const char *from;   // tables and at least one fixed condition: "policy p WHERE p.project_id = ?1"
   const struct query_column *columns;
@@ -28,10 +32,9 @@ struct query_list {
   int fixed_len;
 };
 
-int query_sql_count(struct store_conn *conn, const struct query_list *list, const struct query *query,
-                    struct arena *arena, int64_t *total, struct error *err) MUST_CHECK;
-// The rows of the page. End *out with stmt_end; `query` and `arena` must live until then.
-int query_sql_rows(struct store_conn *conn, const struct query_list *list, const struct query *query,
-                   struct arena *arena, struct stmt *out, struct error *err) MUST_CHECK;
+// The rows of the page as an array in the arena (rows_read), and in *total how many there are on all pages. `query` may
+// be NULL: everything up to QUERY_SQL_MAX_ROWS.
+int query_sql_list(struct store_conn *conn, const struct query_list *list, const struct query *query,
+                   struct arena *arena, void **rows, size_t *len, int64_t *total, struct error *err) MUST_CHECK;
 
 #endif

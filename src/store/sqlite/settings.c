@@ -56,6 +56,20 @@ int audit_add(struct store_conn *conn, const struct audit_entry *entry, struct e
   return stmt_run(&stmt, "write the audit", err);
 }
 
+static int read_audit(struct stmt *stmt, struct arena *arena, void *out, struct error *err) {
+  *(struct audit_entry *)out = (struct audit_entry){
+      .id = stmt_i64(stmt, 0),
+      .at_us = stmt_i64(stmt, 1),
+      .actor = stmt_text(stmt, 2, arena),
+      .address = stmt_text(stmt, 3, arena),
+      .request_id = stmt_text(stmt, 4, arena),
+      .operation = stmt_text(stmt, 5, arena),
+      .kind = stmt_text(stmt, 6, arena),
+      .subject = stmt_text(stmt, 7, arena),
+  };
+  return stmt_copied(stmt, err);
+}
+
 int audit_list(struct store_conn *conn, const struct query *query, struct arena *arena, struct audit_entry **out,
                size_t *len, int64_t *total, struct error *err) {
   static const struct query_column columns[] = {
@@ -69,37 +83,19 @@ int audit_list(struct store_conn *conn, const struct query *query, struct arena 
       {"subject", "a.subject", COLUMN_TEXT},
   };
   static const struct query_list list = {
+      .what = "list the audit",
+      .read = read_audit,
+      .item_bytes = sizeof(struct audit_entry),
       .select = "a.id, a.at_us, a.actor, a.address, a.request_id, a.operation, a.kind, a.subject",
       .from = "audit a WHERE 1",
       .columns = columns,
       .columns_len = ARRAY_LEN(columns),
       .tie = "a.id DESC",
   };
-  CLEANUP(stmt_end) struct stmt stmt = {0};
-  size_t cap = 0;
+  void *rows;
+  int rc = query_sql_list(conn, &list, query, arena, &rows, len, total, err);
 
-  *out = NULL;
-  *len = 0;
-  int rc = query_sql_count(conn, &list, query, arena, total, err);
-  if (rc == 0)
-    rc = query_sql_rows(conn, &list, query, arena, &stmt, err);
-  if (rc != 0)
-    return rc;
-  while ((rc = stmt_step(&stmt, "list the audit", err)) == 1) {
-    *out = rows_grow(arena, *out, *len, &cap, sizeof(struct audit_entry));
-    if (!*out)
-      return rows_no_memory(err);
-    (*out)[(*len)++] = (struct audit_entry){
-        .id = stmt_i64(&stmt, 0),
-        .at_us = stmt_i64(&stmt, 1),
-        .actor = stmt_text(&stmt, 2, arena),
-        .address = stmt_text(&stmt, 3, arena),
-        .request_id = stmt_text(&stmt, 4, arena),
-        .operation = stmt_text(&stmt, 5, arena),
-        .kind = stmt_text(&stmt, 6, arena),
-        .subject = stmt_text(&stmt, 7, arena),
-    };
-  }
+  *out = rows;
   return rc;
 }
 
@@ -122,6 +118,21 @@ int ingest_note_add(struct store_conn *conn, const struct ingest_note *note, str
   return stmt_run(&stmt, "write the ingest log", err);
 }
 
+static int read_note(struct stmt *stmt, struct arena *arena, void *out, struct error *err) {
+  *(struct ingest_note *)out = (struct ingest_note){
+      .id = stmt_i64(stmt, 0),
+      .at_us = stmt_i64(stmt, 1),
+      .source = stmt_text(stmt, 2, arena),
+      .instance = stmt_text(stmt, 3, arena),
+      .reason = stmt_text(stmt, 4, arena),
+      .action = stmt_text(stmt, 5, arena),
+      .repository = stmt_text(stmt, 6, arena),
+      .reference = stmt_text(stmt, 7, arena),
+      .notification_id = stmt_text(stmt, 8, arena),
+  };
+  return stmt_copied(stmt, err);
+}
+
 int ingest_note_list(struct store_conn *conn, const struct query *query, struct arena *arena, struct ingest_note **out,
                      size_t *len, int64_t *total, struct error *err) {
   static const struct query_column columns[] = {
@@ -136,37 +147,18 @@ int ingest_note_list(struct store_conn *conn, const struct query *query, struct 
       {"notification_id", "n.notification_id", COLUMN_TEXT},
   };
   static const struct query_list list = {
+      .what = "list the ingest log",
+      .read = read_note,
+      .item_bytes = sizeof(struct ingest_note),
       .select = "n.id, n.at_us, n.source, n.instance, n.reason, n.action, n.repository, n.reference, n.notification_id",
       .from = "ingest_note n WHERE 1",
       .columns = columns,
       .columns_len = ARRAY_LEN(columns),
       .tie = "n.id DESC",
   };
-  CLEANUP(stmt_end) struct stmt stmt = {0};
-  size_t cap = 0;
+  void *rows;
+  int rc = query_sql_list(conn, &list, query, arena, &rows, len, total, err);
 
-  *out = NULL;
-  *len = 0;
-  int rc = query_sql_count(conn, &list, query, arena, total, err);
-  if (rc == 0)
-    rc = query_sql_rows(conn, &list, query, arena, &stmt, err);
-  if (rc != 0)
-    return rc;
-  while ((rc = stmt_step(&stmt, "list the ingest log", err)) == 1) {
-    *out = rows_grow(arena, *out, *len, &cap, sizeof(struct ingest_note));
-    if (!*out)
-      return rows_no_memory(err);
-    (*out)[(*len)++] = (struct ingest_note){
-        .id = stmt_i64(&stmt, 0),
-        .at_us = stmt_i64(&stmt, 1),
-        .source = stmt_text(&stmt, 2, arena),
-        .instance = stmt_text(&stmt, 3, arena),
-        .reason = stmt_text(&stmt, 4, arena),
-        .action = stmt_text(&stmt, 5, arena),
-        .repository = stmt_text(&stmt, 6, arena),
-        .reference = stmt_text(&stmt, 7, arena),
-        .notification_id = stmt_text(&stmt, 8, arena),
-    };
-  }
+  *out = rows;
   return rc;
 }
