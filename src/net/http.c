@@ -408,6 +408,10 @@ bool http_parser_idle(const struct http_parser *parser) {
   return parser->state == READ_HEAD && parser->lines_len == 0;
 }
 
+size_t http_parser_large_head_bytes(const struct http_parser *parser) {
+  return parser->lines_cap > HEAD_KEEP_BYTES ? parser->lines_cap : 0;
+}
+
 // ---- what both sides need
 
 struct str http_head_get(const struct http_head *head, const char *name) {

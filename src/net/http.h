@@ -68,6 +68,8 @@ const struct http_head *http_parser_head(const struct http_parser *parser);
 // After HTTP_BAD: 400 or 431 (501 for an unknown transfer coding, 505 for a version) and words.
 int http_parser_error(const struct http_parser *parser, struct error *err);
 bool http_parser_idle(const struct http_parser *parser); // nothing of a message seen yet
+// What the head takes when it is larger than a parser keeps between messages; 0 for ordinary ones.
+size_t http_parser_large_head_bytes(const struct http_parser *parser);
 
 const char *http_reason(int status);    // "Not Found"
 bool http_is_token(struct str s);       // RFC 9110 5.6.2

@@ -59,20 +59,28 @@ static void message_free(struct http_message *message) {
   free(message);
 }
 
+void http_message_drop_request(struct http_message *message) {
+  struct http_request *request = &message->request;
+  arena_free(request->arena);
+  request->arena = NULL;
+  request->body = STR_EMPTY;
+  if (message->body.cap > HTTP_SERVER_SPARE_BUFFER_BYTES)
+    buf_free(&message->body);
+  buf_clear(&message->body);
+}
+
 void http_message_release(struct http_server *server, struct http_message *message) {
-  arena_free(message->request.arena);
+  http_message_drop_request(message);
   server->buffered_bytes -= message->charged_bytes;
-  message->charged_bytes = 0;
+  server->unsent_bytes -= message->unsent_bytes;
+  message->charged_bytes = message->unsent_bytes = 0;
   if (server->spare_count == HTTP_SERVER_SPARE_MESSAGES) {
     message_free(message);
     return;
   }
   http_parser_reset(message->parser);
-  if (message->body.cap > HTTP_SERVER_SPARE_BUFFER_BYTES)
-    buf_free(&message->body);
   if (message->out.cap > HTTP_SERVER_SPARE_BUFFER_BYTES)
     buf_free(&message->out);
-  buf_clear(&message->body);
   buf_clear(&message->out);
   message->next_spare = server->spare;
   server->spare = message;
@@ -80,7 +88,7 @@ void http_message_release(struct http_server *server, struct http_message *messa
 }
 
 // One line in a while, however many connections are turned away.
-static void server_complain(struct http_server *server, const char *what) {
+void http_server_complain(struct http_server *server, const char *what) {
   int64_t now_us = loop_now_us(server->loop);
   if (server->complained_us && now_us - server->complained_us < COMPLAIN_EVERY_MS * US_PER_MS)
     return;
@@ -120,14 +128,14 @@ static void server_accepted(struct http_server *server, int fd, const struct soc
     memset(peer.bytes + 4, 0, sizeof peer.bytes - 4);
   }
   if (server->connections >= server->config.max_connections && !server_evict(server)) {
-    server_complain(server, "turned a connection away: all that are allowed are busy");
+    http_server_complain(server, "turned a connection away: all that are allowed are busy");
     server_shed(server, fd);
     return;
   }
   struct error err;
   struct http_conn *conn = http_conn_new(server, fd, &peer, &err);
   if (!conn) {
-    server_complain(server, err.text);
+    http_server_complain(server, err.text);
     close(fd);
     return;
   }
@@ -137,16 +145,18 @@ static void server_accepted(struct http_server *server, int fd, const struct soc
 static void server_accept_again(struct loop_timer *timer) {
   struct http_server *server = CONTAINER_OF(timer, struct http_server, accept_timer);
   struct error err;
+  if (server->reserve_fd < 0)
+    server->reserve_fd = eventfd(0, EFD_CLOEXEC);
   if (server->draining || loop_io_set(server->loop, &server->listener, EPOLLIN, &err) == 0)
     return;
-  server_complain(server, err.text);
+  http_server_complain(server, err.text);
   loop_timer_set(server->loop, timer, loop_now_us(server->loop) + ACCEPT_PAUSE_MS * US_PER_MS);
 }
 
 // No descriptor left. An idle connection makes room; else the reserve lets us answer one client, and then accepting
 // rests for a moment, since a full backlog would wake us again and again.
 static bool server_out_of_descriptors(struct http_server *server) {
-  server_complain(server, "cannot accept: no descriptor left; raise the limit (LimitNOFILE, ulimit -n)");
+  http_server_complain(server, "cannot accept: no descriptor left; raise the limit (LimitNOFILE, ulimit -n)");
   if (server_evict(server))
     return true;
   if (server->reserve_fd >= 0) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The HTTP/1.1 server on a loop: listener (plain or TLS), keep-alive, deadlines (header 10 s; body 30 s without progress
 // and at least 1 KiB/s over 60 s, else 408), 64 KiB of header (else 431), bodies buffered up to a limit that the handler
-// gives per request, a budget over all buffered bodies (else 503), a cap on connections. A request is answered once, on
+// gives per request, a budget over all buffered bodies and large heads (else 503), another over answers that clients are
+// slow to take (else the connection is closed), a cap on connections. A request is answered once, on
 // the loop's thread, at once or later; it stays valid until then even if the client has gone. A parked connection costs
 // no work: it sits in a list and a heap. Knows no route. The loop needs a timer per connection and two more
 // (max_timers >= max_connections + 2). Needs nobody to ignore SIGPIPE.
@@ -24,7 +25,7 @@ struct http_server_config {
   int backlog;                   // 1024
   size_t max_connections;        // 16384; above it the connection that was idle longest is closed
   size_t max_head_bytes;         // 65536
-  size_t max_buffered_bytes;     // all bodies together, 256 MiB
+  size_t max_buffered_bytes;     // all bodies and large heads, 256 MiB; as much again for answers not yet taken
   size_t max_response_bytes;     // one answer, 64 MiB
   size_t request_arena_bytes;    // cap of a request's arena besides its body, 32 MiB
   int64_t header_timeout_ms;     // 10000, from the first byte (or the accept) to the end of the head
@@ -36,7 +37,7 @@ struct http_server_config {
 };
 
 struct http_request {
-  struct arena *arena; // lives until the answer is written; its bytes may be used by a pool thread meanwhile
+  struct arena *arena; // lives until http_respond; its bytes may be used by a pool thread meanwhile
   const struct http_head *head;
   struct str body; // complete
   struct address peer;
@@ -68,8 +69,8 @@ struct http_server_handler {
   void (*write_error)(void *ctx, struct str path, int status, const char *words, struct buf *out,
                       const char **content_type);
   // One request was answered: for the request log and metrics, when the answer is written or could not be (the client
-  // had gone). `duration_us` from the end of the head. Also for answers of the server itself: then `arena` is NULL, and
-  // when no head was understood, method and path are empty and `duration_us` is 0.
+  // had gone). `duration_us` from the end of the head. `arena` and `body` are not to be looked at any more. Also for
+  // answers of the server itself; when no head was understood, method and path are empty and `duration_us` is 0.
   void (*on_answered)(void *ctx, const struct http_request *request, int status, int64_t duration_us);
 };
 

@@ -119,9 +119,10 @@ static void conn_linger(struct http_conn *conn) {
   conn_want(conn, EPOLLIN);
 }
 
-// The answer is written: close, linger, or be ready for the next request.
+// The answer is written: close, linger, or be ready for the next request. One that was written keep-alive before the
+// server began to drain closes nevertheless.
 static enum flush_result conn_flushed(struct http_conn *conn) {
-  bool close_now = conn->message->close;
+  bool close_now = conn->message->close || conn->server->draining;
   bool linger = conn->message->incomplete;
   conn_end_message(conn);
   if (close_now && linger) {
@@ -137,7 +138,35 @@ static enum flush_result conn_flushed(struct http_conn *conn) {
   return FLUSHED;
 }
 
+// Count what the message takes of the budget for what comes in: a large head, and the body's buffer, which a spare
+// message may bring along.
+static void conn_charge(const struct http_conn *conn) {
+  struct http_message *message = conn->message;
+  size_t bytes = http_parser_large_head_bytes(message->parser) + message->body.cap;
+  conn->server->buffered_bytes += bytes - message->charged_bytes;
+  message->charged_bytes = bytes;
+}
+
+// The client does not take the answer at once. Nothing else is kept for it meanwhile, and the answer counts: clients
+// that read a byte now and then must not hold more than the budget between them. One alone is always served.
+static bool conn_hold_answer(struct http_conn *conn) {
+  struct http_server *server = conn->server;
+  struct http_message *message = conn->message;
+  size_t others_bytes = server->unsent_bytes;
+  http_message_drop_request(message);
+  conn_charge(conn);
+  message->unsent_bytes = message->out.cap;
+  server->unsent_bytes += message->unsent_bytes;
+  if (others_bytes == 0 || server->unsent_bytes <= server->config.max_buffered_bytes)
+    return true;
+  http_server_complain(server, "closed a connection that was slow to take its answer: too many others are");
+  http_conn_close(conn);
+  return false;
+}
+
 static enum flush_result conn_flush_wait(struct http_conn *conn, uint32_t events) {
+  if (conn->state != HTTP_CONN_WRITING && !conn_hold_answer(conn))
+    return FLUSH_CLOSED;
   conn_set_state(conn, HTTP_CONN_WRITING);
   return conn_want(conn, events) ? FLUSH_BLOCKED : FLUSH_CLOSED;
 }
@@ -197,7 +226,7 @@ static void conn_answer_tls_hello(struct http_conn *conn) {
   message->answered = message->close = message->incomplete = true;
   message->out.max_bytes = HTTP_SERVER_HEAD_OUT_BYTES;
   buf_put(&message->out, str_of(text));
-  log_info(conn->server->log, "net", "%s spoke TLS to the plain port", conn->peer_text);
+  log_debug(conn->server->log, "net", "%s spoke TLS to the plain port", conn->peer_text);
   (void)conn_flush(conn);
 }
 
@@ -220,13 +249,15 @@ static bool conn_begin(struct http_conn *conn, struct str input) {
   return true;
 }
 
-// RFC 9110 10.1.1. When the socket has no room the client goes on by itself after a while, so nothing waits for it.
+// RFC 9110 10.1.1. When the socket has no room the client goes on by itself after a while, so nothing waits for it. Not
+// so under TLS: OpenSSL has made a record of the line by then, and would take the answer's first bytes for it.
 static bool conn_say_continue(struct http_conn *conn) {
   struct str line = STR("HTTP/1.1 100 Continue\r\n\r\n");
   struct error err;
   size_t written;
   enum stream_result result = stream_write(conn->stream, line, &written, &err);
-  if (result == STREAM_WANT_READ || result == STREAM_WANT_WRITE || (result == STREAM_OK && written == line.len))
+  bool unsaid = result == STREAM_WANT_READ || result == STREAM_WANT_WRITE;
+  if ((unsaid && !stream_is_tls(conn->stream)) || (result == STREAM_OK && written == line.len))
     return true;
   http_conn_close(conn);
   return false;
@@ -237,6 +268,26 @@ static void conn_fail_too_large(struct http_conn *conn) {
   (void)snprintf(words, sizeof words, "the body is larger than the %zu bytes allowed here",
                  conn->message->body.max_bytes);
   conn_fail(conn, 413, words);
+}
+
+// Would `more_bytes` of body still fit, after the head and the body that are there?
+static bool conn_has_budget(const struct http_conn *conn, size_t more_bytes) {
+  const struct http_server *server = conn->server;
+  const struct http_message *message = conn->message;
+  size_t bytes = http_parser_large_head_bytes(message->parser) + message->body.len + more_bytes;
+  return server->buffered_bytes - message->charged_bytes + bytes <= server->config.max_buffered_bytes;
+}
+
+// Ordinary heads are not counted, so that a full budget does not keep small requests out.
+static bool conn_charge_head(struct http_conn *conn) {
+  if (http_parser_large_head_bytes(conn->message->parser) == 0)
+    return true;
+  if (conn_has_budget(conn, 0)) {
+    conn_charge(conn);
+    return true;
+  }
+  conn_fail(conn, 503, "too many large headers are being received at once; try again later");
+  return false;
 }
 
 // The head is complete. False when the connection is gone or answered.
@@ -251,6 +302,8 @@ static bool conn_on_head(struct http_conn *conn, struct str input) {
   message->head_mono_us = clock_mono_us(clock);
   http_answer_request_id(message);
   conn_set_state(conn, HTTP_CONN_BODY);
+  if (!conn_charge_head(conn))
+    return false;
   if (!head->chunked && (!head->has_length || head->length == 0))
     return true;
   size_t limit = server->handler.body_limit(server->handler.ctx, head);
@@ -269,15 +322,12 @@ static bool conn_on_head(struct http_conn *conn, struct str input) {
 }
 
 static bool conn_on_body(struct http_conn *conn, struct str piece) {
-  struct http_server *server = conn->server;
   struct http_message *message = conn->message;
   if (piece.len > message->body.max_bytes - message->body.len) {
     conn_fail_too_large(conn);
     return false;
   }
-  // What a body takes is counted by its buffer's size, which a spare message may bring along.
-  size_t others_bytes = server->buffered_bytes - message->charged_bytes;
-  if (others_bytes + message->body.len + piece.len > server->config.max_buffered_bytes) {
+  if (!conn_has_budget(conn, piece.len)) {
     conn_fail(conn, 503, "too many request bodies are being received at once; try again later");
     return false;
   }
@@ -286,10 +336,9 @@ static bool conn_on_body(struct http_conn *conn, struct str piece) {
     conn_fail(conn, 503, "no memory for the request body; try again later");
     return false;
   }
-  server->buffered_bytes = others_bytes + message->body.cap;
-  message->charged_bytes = message->body.cap;
+  conn_charge(conn);
   message->window_bytes += piece.len;
-  message->last_byte_us = loop_now_us(server->loop);
+  message->last_byte_us = loop_now_us(conn->server->loop);
   return true;
 }
 
@@ -347,6 +396,8 @@ static bool conn_run(struct http_conn *conn, struct str input) {
     int status;
     switch (http_parser_next(conn->message->parser, &input, &piece)) {
     case HTTP_NEED_MORE:
+      if (conn->state == HTTP_CONN_HEAD && !conn_charge_head(conn))
+        return false;
       if (conn->state == HTTP_CONN_BODY)
         conn->deadline_us = conn_body_deadline(conn);
       return true;
@@ -440,7 +491,7 @@ static bool conn_answer_plain_on_tls(struct http_conn *conn) {
   char first;
   if (recv(conn->io.fd, &first, 1, MSG_PEEK | MSG_DONTWAIT) != 1 || first < 'A' || first > 'Z')
     return false;
-  log_info(conn->server->log, "net", "%s spoke plain HTTP to the TLS port", conn->peer_text);
+  log_debug(conn->server->log, "net", "%s spoke plain HTTP to the TLS port", conn->peer_text);
   if (send(conn->io.fd, text, sizeof text - 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
     http_conn_close(conn);
   else

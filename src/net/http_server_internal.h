@@ -38,7 +38,8 @@ struct http_message {
   struct http_parser *parser;
   struct buf body;
   struct buf out;
-  size_t charged_bytes; // of the server's body budget
+  size_t charged_bytes; // of the server's budget for what comes in
+  size_t unsent_bytes;  // of the one for answers, once the client did not take all at once
   size_t out_sent;
   int64_t head_mono_us;    // end of the head
   int64_t last_byte_us;    // of the body
@@ -86,7 +87,8 @@ struct http_server {
   int64_t complained_us;
   struct list idle, busy;
   size_t connections;
-  size_t buffered_bytes; // all bodies in memory
+  size_t buffered_bytes; // all bodies and large heads in memory
+  size_t unsent_bytes;   // all answers that wait for their client
   struct http_message *spare;
   size_t spare_count;
   bool draining;
@@ -98,6 +100,8 @@ struct http_server {
 };
 
 // http_server.c
+void http_server_complain(struct http_server *server, const char *what); // a warning in the log, once in a while
+void http_message_drop_request(struct http_message *message);            // what only the handler needed: arena and body
 struct http_message *http_message_new(struct http_conn *conn) MUST_CHECK;
 void http_message_release(struct http_server *server, struct http_message *message);
 

@@ -56,7 +56,7 @@ static int loop_open(struct loop *loop, size_t max_timers, size_t max_tasks, str
   if (loop->wake_io.fd < 0)
     return error_set(err, ERR_IO, "cannot make an eventfd: %s", error_errno(errno, words));
   // All the room at once (untouched pages cost nothing), so that setting a timer never fails for memory.
-  loop->timers.slots = calloc(max_timers + 1, sizeof *loop->timers.slots);
+  loop->timers.slots = calloc(max_timers + 1, sizeof(struct heap_entry *));
   loop->tasks = queue_new(max_tasks);
   if (!loop->timers.slots || !loop->tasks)
     return error_set(err, ERR_NO_MEMORY, "no memory for an event loop of %zu timers", max_timers);

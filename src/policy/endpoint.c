@@ -3,7 +3,7 @@
 
 #include "base/buf.h"
 
-enum { QUOTED_MAX_BYTES = 256 };
+enum { QUOTED_MAX_BYTES = 256, REFUSAL_MAX_BYTES = 4 * QUOTED_MAX_BYTES };
 
 // Text as Go's %q shows it, cut.
 static void put_quoted(struct buf *out, struct str text) {
@@ -32,10 +32,10 @@ struct endpoint {
 static int refuse(const struct endpoint *endpoint, const char *words, struct str detail, const char *after) {
   struct buf text;
 
-  buf_init(&text, 4 * QUOTED_MAX_BYTES);
+  buf_init(&text, REFUSAL_MAX_BYTES);
   buf_put_c(&text, "parse ");
   struct buf whole;
-  buf_init(&whole, 4 * QUOTED_MAX_BYTES);
+  buf_init(&whole, REFUSAL_MAX_BYTES);
   buf_put_c(&whole, endpoint->has_scheme ? "" : "http://");
   buf_put(&whole, str_slice(endpoint->text, 0, QUOTED_MAX_BYTES));
   put_quoted(&text, buf_str(&whole));

@@ -64,7 +64,7 @@ int policy_adopt_targets(struct policy *policy, const struct policy *old, struct
   int result = 0;
 
   // One more, so that no size is zero.
-  adoption.match = arena_array(arena, policy->targets_len + 1, sizeof(*adoption.match));
+  adoption.match = arena_array(arena, policy->targets_len + 1, sizeof(struct target *));
   adoption.taken = arena_array(arena, adoption.old->targets_len + 1, sizeof(*adoption.taken));
   if (!adoption.match || !adoption.taken)
     return error_set(err, ERR_NO_MEMORY, "no memory to match the targets of a policy");

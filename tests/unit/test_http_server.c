@@ -5,10 +5,13 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 
 #include "support/pki.h"
 #include "support/server_fixture.h"
+
+enum { TLS_READ_BYTES = 16 * 1024 };
 
 static void test_answers_with_its_standing_headers(void **state) {
   struct world *world = *state;
@@ -230,6 +233,28 @@ static void test_drain_closes_the_idle_and_finishes_the_rest(void **state) {
   caller_close(&busy);
 }
 
+// The head has promised to keep the connection: nobody must wait for a next request all the same.
+static void test_drain_ends_a_connection_whose_answer_is_still_being_written(void **state) {
+  struct world *world = *state;
+  struct caller client;
+  size_t size = (size_t)16 << 20;
+  char *body = calloc(1, size);
+  world->answer = (struct str){body, size};
+  caller_open(world, &client);
+  caller_send_c(world, &client, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+  world_await_requests(world, 1);
+  world_settle(world);
+  http_server_drain(world->server, on_drained, world);
+  world_settle(world);
+  assert_false(world->drained);
+  caller_await_end(world, &client);
+  assert_true(client.got.len > size);
+  world_settle(world);
+  assert_true(world->drained);
+  caller_close(&client);
+  free(body);
+}
+
 static void test_client_that_is_gone_does_not_hurt_its_request(void **state) {
   struct world *world = *state;
   struct caller client;
@@ -302,9 +327,9 @@ static void tls_await(struct world *world, struct caller *client, struct stream 
   struct error err;
   for (int i = 0; i < MAX_ROUNDS && !caller_got(client, text); i++) {
     size_t n;
-    char *to = buf_reserve(&client->got, 16 * 1024);
+    char *to = buf_reserve(&client->got, TLS_READ_BYTES);
     assert_non_null(to);
-    assert_int_not_equal(stream_read(stream, to, 16 * 1024, &n, &err), STREAM_FAILED);
+    assert_int_not_equal(stream_read(stream, to, TLS_READ_BYTES, &n, &err), STREAM_FAILED);
     buf_added(&client->got, n);
     if (n == 0)
       loop_step(world->loop, 1);
@@ -416,6 +441,7 @@ int main(void) {
       HELD(test_two_lengths_are_400_and_end_the_connection),
       HELD(test_tls_hello_on_the_plain_port_gets_words),
       HELD(test_drain_closes_the_idle_and_finishes_the_rest),
+      HELD(test_drain_ends_a_connection_whose_answer_is_still_being_written),
       HELD(test_client_that_is_gone_does_not_hurt_its_request),
       HELD(test_headers_that_would_break_the_answer_are_dropped),
       HELD(test_tls_carries_large_and_pipelined_requests_over_a_change_of_certificates),

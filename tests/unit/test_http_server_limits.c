@@ -177,10 +177,69 @@ static void test_bodies_over_the_budget_are_503(void **state) {
   caller_close(&third);
 }
 
+static void test_large_heads_over_the_budget_are_503(void **state) {
+  struct world *world = *state;
+  struct caller clients[MAX_CONNECTIONS];
+  char piece[40 * 1024]; // of a header: the parser takes 64 KiB for it
+  memset(piece, 'x', sizeof piece);
+  for (int i = 0; i < MAX_CONNECTIONS - 1; i++) {
+    caller_open(world, &clients[i]);
+    caller_send_c(world, &clients[i], "GET / HTTP/1.1\r\nHost: h\r\nX: ");
+    caller_send(world, &clients[i], (struct str){piece, sizeof piece});
+    world_settle(world);
+    caller_read(&clients[i]);
+    assert_int_equal(caller_got(&clients[i], "HTTP/1.1 503 "), i >= BUDGET_BYTES / (64 * 1024));
+  }
+  assert_true(caller_got(&clients[MAX_CONNECTIONS - 2], "too many large headers"));
+  // Small ones are served, and those that were taken can be completed.
+  struct caller *small = &clients[MAX_CONNECTIONS - 1];
+  caller_open(world, small);
+  caller_send_c(world, small, "GET / HTTP/1.1\r\n");
+  world_settle(world);
+  caller_send_c(world, small, "Host: h\r\n\r\n");
+  caller_await(world, small, "done\n");
+  caller_send_c(world, &clients[0], "\r\n\r\n");
+  caller_await(world, &clients[0], "done\n");
+  for (int i = 0; i < MAX_CONNECTIONS; i++)
+    caller_close(&clients[i]);
+}
+
+// Each alone would be waited for (below).
+static void test_answers_over_the_budget_that_nobody_takes_are_given_up(void **state) {
+  struct world *world = *state;
+  struct caller slow, slower, prompt;
+  size_t size = (size_t)16 << 20;
+  char *body = calloc(1, size);
+  world->answer = (struct str){body, size};
+  caller_open(world, &slow);
+  caller_send_c(world, &slow, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+  world_await_requests(world, 1);
+  caller_open(world, &slower);
+  caller_send_c(world, &slower, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+  world_await_requests(world, 2);
+  world_settle(world);
+  assert_int_equal(world->answered, 1);
+  assert_int_equal(http_server_connections(world->server), 1);
+  world->answer = STR("small");
+  caller_open(world, &prompt);
+  caller_send_c(world, &prompt, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+  caller_await(world, &prompt, "small");
+  while (slow.got.len < size) {
+    caller_read(&slow);
+    loop_step(world->loop, 1);
+  }
+  world_settle(world);
+  assert_int_equal(world->answered, 3);
+  caller_close(&slow);
+  caller_close(&slower);
+  caller_close(&prompt);
+  free(body);
+}
+
 static void test_large_answer_arrives_whole_when_read_slowly(void **state) {
   struct world *world = *state;
   struct caller client;
-  size_t size = 16 * 1024 * 1024;
+  size_t size = (size_t)16 << 20;
   char *body = malloc(size);
   memset(body, 'y', size);
   world->answer = (struct str){body, size};
@@ -209,7 +268,7 @@ static void test_large_answer_arrives_whole_when_read_slowly(void **state) {
 static void test_client_that_does_not_read_is_closed(void **state) {
   struct world *world = *state;
   struct caller client;
-  size_t size = 16 * 1024 * 1024;
+  size_t size = (size_t)16 << 20;
   char *body = calloc(1, size);
   world->answer = (struct str){body, size};
   caller_open(world, &client);
@@ -295,6 +354,8 @@ int main(void) {
       HELD(test_lingering_connection_is_not_kept_for_ever),
       HELD(test_chunked_body_over_the_limit_is_413),
       HELD(test_bodies_over_the_budget_are_503),
+      HELD(test_large_heads_over_the_budget_are_503),
+      HELD(test_answers_over_the_budget_that_nobody_takes_are_given_up),
       HELD(test_large_answer_arrives_whole_when_read_slowly),
       HELD(test_client_that_does_not_read_is_closed),
       HELD(test_above_the_limit_the_longest_idle_goes),

@@ -216,6 +216,27 @@ static void test_depth_has_a_limit(void **state) {
       STR("[[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],[]]"));
 }
 
+// A megabyte of `{}` would be a tree of 350 MB.
+static void test_number_of_containers_has_a_limit(void **state) {
+  static char text[3 * (JSON_MAX_CONTAINERS + 1)];
+  size_t len = 0;
+
+  (void)state;
+  text[len++] = '[';
+  for (int i = 1; i < JSON_MAX_CONTAINERS; i++) {
+    text[len++] = i % 2 ? '[' : '{';
+    text[len++] = i % 2 ? ']' : '}';
+    text[len++] = ',';
+  }
+  text[len - 1] = ']';
+  assert_int_equal(json_array_len(parsed((struct str){text, len})), JSON_MAX_CONTAINERS - 1);
+  for (const char *one_more = ",[]]"; *one_more; one_more++)
+    text[len++ - 1] = *one_more;
+  len--;
+  assert_refused((struct str){text, len}, "more than 32768 arrays and objects");
+  assert_int_equal(json_scan((struct str){text, len}, JSON_MAX_DEPTH, &err), 0); // who builds no tree may go on
+}
+
 static void test_kinds_of_levels_are_told_apart_at_every_depth(void **state) {
   (void)state;
   (void)parsed(STR("[{\"a\":[{\"b\":[]},{}]},[{}]]"));
@@ -280,6 +301,7 @@ int main(void) {
       cmocka_unit_test(test_nul_and_half_surrogates_are_refused_in_keys_and_values),
       cmocka_unit_test(test_integers_are_exact_to_64_bits_or_refused),
       cmocka_unit_test(test_depth_has_a_limit),
+      cmocka_unit_test(test_number_of_containers_has_a_limit),
       cmocka_unit_test(test_kinds_of_levels_are_told_apart_at_every_depth),
       cmocka_unit_test(test_last_of_duplicate_keys_counts),
       cmocka_unit_test(test_members_are_walked_in_document_order),

@@ -8,9 +8,11 @@
 #include <cmocka.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -392,6 +394,62 @@ static void test_pending_bytes_are_reported(void **state) {
   tls_server_free(server);
 }
 
+// A client without our stream's manners, its handshake done with `server`. Its socket in *fd.
+static SSL *raw_client(SSL_CTX *ctx, struct tls_server *server, struct stream **stream, int *fd) {
+  struct error err;
+  int fds[2];
+  assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+  *stream = stream_new_server(fds[1], server, &err);
+  assert_non_null(*stream);
+  SSL *client = SSL_new(ctx);
+  assert_int_equal(SSL_set_fd(client, fds[0]), 1);
+  for (int i = 0; i < MAX_TURNS && SSL_connect(client) != 1; i++)
+    assert_int_not_equal(stream_handshake(*stream, &err), STREAM_FAILED);
+  while (stream_handshake(*stream, &err) != STREAM_OK)
+    assert_true(SSL_is_init_finished(client));
+  *fd = fds[0];
+  return client;
+}
+
+static void test_a_peer_that_sends_no_data_does_not_hold_the_reader(void **state) {
+  struct world *world = *state;
+  struct error err;
+  struct stream *stream;
+  int fd, left = 0;
+  struct tls_server *server = server_with(&world->good);
+  SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+  SSL *client = raw_client(ctx, server, &stream, &fd);
+  // Many key updates in few writes, so that more waits in the socket than OpenSSL takes at once.
+  BIO *records = BIO_new(BIO_s_mem());
+  SSL_set0_wbio(client, records);
+  for (int i = 0; i < 10000; i++) {
+    assert_int_equal(SSL_key_update(client, SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+    assert_int_equal(SSL_do_handshake(client), 1);
+  }
+  char *data, in[16];
+  long len = BIO_get_mem_data(records, &data);
+  ssize_t sent = write(fd, data, (size_t)len);
+  assert_true(sent > 100000);
+  size_t n;
+  assert_int_equal(stream_read(stream, in, sizeof in, &n, &err), STREAM_WANT_READ);
+  assert_int_equal(ioctl(fd, TIOCOUTQ, &left), 0);
+  assert_true(left > 0); // the others have their turn
+  // And one that goes on for ever is given up.
+  enum stream_result result = STREAM_WANT_READ;
+  for (int i = 0; i < MAX_TURNS && result == STREAM_WANT_READ; i++) {
+    ssize_t more = sent < len ? write(fd, data + sent, (size_t)(len - sent)) : 0;
+    sent += more > 0 ? more : 0;
+    result = stream_read(stream, in, sizeof in, &n, &err);
+  }
+  assert_int_equal(result, STREAM_FAILED);
+  assert_non_null(strstr(err.text, "no data"));
+  SSL_free(client);
+  SSL_CTX_free(ctx);
+  close(fd);
+  stream_free(stream);
+  tls_server_free(server);
+}
+
 static void test_peer_without_tls_is_named_so(void **state) {
   struct world *world = *state;
   struct error err;
@@ -476,6 +534,7 @@ int main(void) {
       cmocka_unit_test(test_clean_end_and_cut_are_told_apart),
       cmocka_unit_test(test_writing_to_a_gone_peer_raises_no_signal),
       cmocka_unit_test(test_pending_bytes_are_reported),
+      cmocka_unit_test(test_a_peer_that_sends_no_data_does_not_hold_the_reader),
       cmocka_unit_test(test_peer_without_tls_is_named_so),
       cmocka_unit_test(test_wrong_files_are_refused_with_words),
       cmocka_unit_test(test_environment_does_not_widen_trust),

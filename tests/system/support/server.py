@@ -41,9 +41,6 @@ SETTINGS = {
     "store.retry_ms": 100,
 }
 
-# On the command line a list adds to its default; in the environment it replaces it.
-LISTS = {"retry.schedule_ms"}
-
 
 def binary():
     path = os.environ.get("HARBINGER_BINARY")
@@ -81,22 +78,26 @@ class Server:
         for cidr in self.egress_allow:
             command += ["--egress-allow", cidr]
         for key, value in self.settings.items():
-            if key in LISTS:
-                continue
             shown = str(value).lower() if isinstance(value, bool) else value
             command += ["--set", f"{key}={shown}"]
         return command + self.arguments
 
+    def environment(self):
+        env = {key: value for key, value in os.environ.items() if not key.startswith("HARBINGER_")}
+        return {**env, "HARBINGER_ADMIN_PASSWORD": ADMIN_PASSWORD, **self.env}
+
+    def refusal(self):
+        """Starts a server that cannot start: (exit code, what it wrote to standard error)."""
+        done = subprocess.run(self.command(), env=self.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, timeout=BOUND_S, check=False)
+        assert done.stdout == b"", done.stdout
+        return done.returncode, done.stderr.decode("utf-8")
+
     def start(self):
         """Starts it and waits for `harbinger ready URL`. To be called from the main thread (see the comment below)."""
-        env = {key: value for key, value in os.environ.items() if not key.startswith("HARBINGER_")}
-        env["HARBINGER_ADMIN_PASSWORD"] = ADMIN_PASSWORD
-        for key in LISTS & set(self.settings):
-            env["HARBINGER_" + key.upper().replace(".", "_")] = str(self.settings[key])
-        env.update(self.env)
         with open(self.log_path, "ab") as log:
             # setpriv: the server goes when the thread that started it does, however a test run ends.
-            self.process = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *self.command()], env=env,
+            self.process = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *self.command()], env=self.environment(),
                                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
         ready = queue.Queue()
         threading.Thread(target=self._read_stdout, args=(self.process, ready), daemon=True).start()
