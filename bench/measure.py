@@ -32,6 +32,7 @@ CONNECTIONS = 32
 LATENCY_RATE, LATENCY_EVENTS = 100, 2000
 PASSWORD, TOKEN = "Bench-12345", "token-of-the-benchmark"
 BOUND_S = 600
+WITH_US = ["setpriv", "--pdeathsig", "KILL"]  # however this ends, nothing is left running
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -52,7 +53,7 @@ class Tools:
 class Receiver:
     def __init__(self, tools, log):
         self.log = log
-        self.process = subprocess.Popen([f"{tools.folder}/receiver", log], stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen([*WITH_US, f"{tools.folder}/receiver", log], stdout=subprocess.PIPE, text=True)
         self.port = int(self.process.stdout.readline().split()[1])
 
     def busy(self, busy):
@@ -71,7 +72,7 @@ class Server:
         self.data = f"{folder}/data"
         env = {**{key: value for key, value in os.environ.items() if not key.startswith("HARBINGER_")},
                "HARBINGER_ADMIN_PASSWORD": PASSWORD}
-        command = [os.environ["HARBINGER_BINARY"], "serve", "--data", self.data, "--listen", "127.0.0.1:0",
+        command = [*WITH_US, os.environ["HARBINGER_BINARY"], "serve", "--data", self.data, "--listen", "127.0.0.1:0",
                    "--egress-allow", "127.0.0.0/8", "--set", f"ingest.token={TOKEN}", "--set", "metrics.open=true",
                    "--set", "log.level=warn", "--set", "breaker.failures=10000"]
         with open(f"{folder}/server.log", "wb") as log:

@@ -179,8 +179,10 @@ void api_handle(struct api *api, struct http_request *request) {
     respond_error(request, ERR_NO_MEMORY, "the server is out of memory; try again", NULL, 0);
     return;
   }
+  struct str authorization = http_head_get(request->head, "Authorization");
+  bool must_hash = auth_must_hash(api->config.auth, authorization, request->arena);
   api->running++;
-  if (pool_add(api->config.pool, &flight->job) == 0)
+  if (pool_add(must_hash ? api->config.login_pool : api->config.pool, &flight->job) == 0)
     return;
   api->running--;
   const struct http_header retry = {STR("Retry-After"), STR("1")};

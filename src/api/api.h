@@ -17,8 +17,9 @@ enum { API_MAX_BODY_BYTES = 1024 * 1024 };
 struct api;
 
 struct api_config {
-  struct loop *loop; // serve
-  struct pool *pool; // its thread contexts are `struct store_conn *`
+  struct loop *loop;       // serve
+  struct pool *pool;       // its thread contexts are `struct store_conn *`, as login_pool's
+  struct pool *login_pool; // calls whose password must be hashed first
   struct store *store;
   struct auth *auth;
   struct dispatch *dispatch;

@@ -3,7 +3,7 @@
 
 #include "base/embedded.h"
 
-enum { METRICS_MAX_SERIES = 1024, FACTS_AT_ONCE = 4, FACTS_WAITING = 4096 };
+enum { METRICS_MAX_SERIES = 1024, FACTS_AT_ONCE = 4, FACTS_WAITING = 4096, LOGIN_MAX_JOBS = 64 };
 
 // ---- news from below: what the writer's thread tells -----------------------------------------------------------------
 
@@ -68,16 +68,24 @@ static void pool_context_close(void *ctx, void *conn) {
   store_reader_close(conn);
 }
 
-static int start_pool(struct house *house, struct error *err) {
+static struct pool *make_pool(struct house *house, size_t threads, size_t max_jobs, struct error *err) {
   const struct pool_config config = {
-      .threads = (size_t)house->config->pool_threads,
-      .max_jobs = (size_t)house->config->pool_max_jobs,
+      .threads = threads,
+      .max_jobs = max_jobs,
       .context_open = pool_context_open,
       .context_close = pool_context_close,
       .ctx = house,
   };
-  house->pool = pool_new(&config, err);
-  return house->pool ? 0 : (int)err->code;
+  return pool_new(&config, err);
+}
+
+static int start_pools(struct house *house, struct error *err) {
+  house->pool = make_pool(house, (size_t)house->config->pool_threads, (size_t)house->config->pool_max_jobs, err);
+  if (!house->pool)
+    return err->code;
+  // As many threads as may hash at once: a storm of guesses waits in line here and nowhere else.
+  house->login_pool = make_pool(house, HOUSE_HASHING, LOGIN_MAX_JOBS, err);
+  return house->login_pool ? 0 : (int)err->code;
 }
 
 // The store may have broken before there was anybody to tell: on a full disk its first sweep does it.
@@ -177,6 +185,7 @@ static int start_api(struct house *house, struct error *err) {
   const struct api_config config = {
       .loop = house->serve.loop,
       .pool = house->pool,
+      .login_pool = house->login_pool,
       .store = house->store,
       .auth = house->auth,
       .dispatch = house->dispatch,
@@ -247,6 +256,7 @@ static int start_router(struct house *house, struct error *err) {
       .store = house->store,
       .auth = house->auth,
       .pool = house->pool,
+      .login_pool = house->login_pool,
       .loop = house->serve.loop,
       .metrics = house->metrics,
       .log = &house->log,
@@ -273,7 +283,7 @@ static int start_rooms_of_router(struct house *house, struct error *err) {
 int house_start(struct house *house, const struct config *config, struct error *err) {
   static int (*const steps[])(struct house *, struct error *) = {
       start_base,        house_start_store,    house_start_auth,       house_start_first_user, house_start_egress,
-      house_start_trust, start_pool,           house_start_serve_loop, house_start_send_loop,  start_sender,
+      house_start_trust, start_pools,          house_start_serve_loop, house_start_send_loop,  start_sender,
       start_router,      house_start_listener, start_rooms_of_router,  start_control,          start_threads,
   };
   *house = (struct house){.config = config};

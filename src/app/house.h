@@ -39,7 +39,7 @@ struct house {
   struct tls_server *tls; // of the listener; NULL: plain
   struct store *store;
   struct auth *auth;
-  struct pool *pool;
+  struct pool *pool, *login_pool;
 
   struct loop_thread serve; // listener, API, ingest, questions to the upstream
   struct resolver *serve_resolver;

@@ -73,7 +73,7 @@ int house_start_auth(struct house *house, struct error *err) {
       .delay_min_ms = house->config->auth_delay_min_ms,
       .delay_max_ms = house->config->auth_delay_max_ms,
       .forget_ms = house->config->auth_forget_ms,
-      .max_hashing = 2,
+      .max_hashing = HOUSE_HASHING,
       .max_hash_waiters = 32,
       .store = house->store,
   };

@@ -6,6 +6,7 @@
 #include "app/house.h"
 
 enum {
+  HOUSE_HASHING = 2,              // password hashes at once: each takes 19 MiB
   HOUSE_ARENA_BYTES = 256 * 1024, // short-lived: a start step's words
   HOUSE_LOOP_TASKS = 65536,       // tasks that may wait for a loop
   HOUSE_LOOP_TIMERS = 65536,      // timers of a loop besides its connections or lanes

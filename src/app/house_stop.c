@@ -101,11 +101,13 @@ void house_stop(struct house *house) {
   loop_thread_stop(&house->serve);
   loop_thread_stop(&house->send);
   pool_stop(house->pool); // runs what waits; a request that is completed below is refused by it
+  pool_stop(house->login_pool);
   if (house->store)
     store_stop(house->store); // commits what waits
   take_answers(house->serve.loop);
   take_answers(house->send.loop);
   pool_free(house->pool);
+  pool_free(house->login_pool);
   control_free(house->control);
   http_server_free(house->server);
   api_free(house->api);

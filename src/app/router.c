@@ -159,6 +159,11 @@ static void page_judge(struct pool_job *job, void *thread_context) {
     log_error(page->router->log, "app", "the serve loop is gone");
 }
 
+static struct pool *page_pool(const struct router *router, const struct http_request *request,
+                              struct str authorization) {
+  return auth_must_hash(router->auth, authorization, request->arena) ? router->login_pool : router->pool;
+}
+
 static void operator_page(struct router *router, struct http_request *request) {
   struct operator_page *page = ARENA_NEW(request->arena, struct operator_page);
   if (!page) {
@@ -174,7 +179,7 @@ static void operator_page(struct router *router, struct http_request *request) {
   page->token_ok = holds_metrics_token(router, authorization);
   if (!authorization.ptr || page->token_ok || router->metrics_open) {
     page_finish(page); // nothing to judge
-  } else if (pool_add(router->pool, &page->job) != 0) {
+  } else if (pool_add(page_pool(router, request, authorization), &page->job) != 0) {
     router->running--;
     answer_error(request, 503, "too many requests wait; try again");
   }

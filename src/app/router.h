@@ -14,7 +14,7 @@ struct router {
   struct ingest *ingest;
   struct store *store;
   struct auth *auth;
-  struct pool *pool;
+  struct pool *pool, *login_pool; // login_pool: where a password must be hashed first
   struct loop *loop;
   struct metrics *metrics;
   const struct log *log;

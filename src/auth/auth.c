@@ -79,16 +79,32 @@ static int identify_password(struct auth *auth, struct store_conn *conn, struct 
 }
 
 // RFC 7617: base64 of name ':' password; the first colon is the one that counts.
-static int identify_basic(struct auth *auth, struct store_conn *conn, struct str encoded, const struct address *peer,
-                          struct arena *arena, struct identity *out, int64_t *delay_ms, struct error *err) {
+static bool basic_read(struct str encoded, struct arena *arena, struct str *name, struct str *password) {
   struct str pair;
-  bool readable = crypto_base64_read(encoded, arena, &pair);
-  ptrdiff_t colon = readable ? str_find(pair, ':') : -1;
+  ptrdiff_t colon = crypto_base64_read(encoded, arena, &pair) ? str_find(pair, ':') : -1;
 
   if (colon < 0)
+    return false;
+  *name = str_slice(pair, 0, (size_t)colon);
+  *password = str_from(pair, (size_t)colon + 1);
+  return true;
+}
+
+static int identify_basic(struct auth *auth, struct store_conn *conn, struct str encoded, const struct address *peer,
+                          struct arena *arena, struct identity *out, int64_t *delay_ms, struct error *err) {
+  struct str name, password;
+
+  if (!basic_read(encoded, arena, &name, &password))
     return refuse(auth, STR_EMPTY, peer, delay_ms, err);
-  return identify_password(auth, conn, str_slice(pair, 0, (size_t)colon), str_from(pair, (size_t)colon + 1), peer,
-                           arena, out, delay_ms, err);
+  return identify_password(auth, conn, name, password, peer, arena, out, delay_ms, err);
+}
+
+// An Authorization header as scheme and the rest.
+static struct str split_scheme(struct str authorization, struct str *rest) {
+  ptrdiff_t blank = str_find(authorization, ' ');
+
+  *rest = blank < 0 ? STR_EMPTY : str_trim(str_from(authorization, (size_t)blank));
+  return blank < 0 ? authorization : str_slice(authorization, 0, (size_t)blank);
 }
 
 // ---- tokens ---------------------------------------------------------------------------------------------------------
@@ -166,14 +182,24 @@ int auth_identify(struct auth *auth, struct store_conn *conn, struct str authori
   *delay_ms = 0;
   if (!authorization.ptr)
     return 0;
-  ptrdiff_t blank = str_find(authorization, ' ');
-  struct str scheme = blank < 0 ? authorization : str_slice(authorization, 0, (size_t)blank);
-  struct str rest = blank < 0 ? STR_EMPTY : str_trim(str_from(authorization, (size_t)blank));
+  struct str rest;
+  struct str scheme = split_scheme(authorization, &rest);
   if (str_ieq_c(scheme, "Basic"))
     return identify_basic(auth, conn, rest, peer, arena, out, delay_ms, err);
   if (str_ieq_c(scheme, "Bearer"))
     return identify_token(auth, conn, rest, peer, arena, out, delay_ms, err);
   return refuse(auth, STR_EMPTY, peer, delay_ms, err);
+}
+
+bool auth_must_hash(struct auth *auth, struct str authorization, struct arena *arena) {
+  struct str rest, name, password;
+  struct credential known;
+
+  if (!authorization.ptr || !str_ieq_c(split_scheme(authorization, &rest), "Basic"))
+    return false;
+  if (!basic_read(rest, arena, &name, &password))
+    return false;
+  return !credential_cache_get(auth->cache, name, password, clock_mono_us(auth->clock), arena, &known);
 }
 
 int auth_password_hash(struct auth *auth, struct str password, char out[static PASSWORD_HASH_BYTES],

@@ -42,6 +42,10 @@ void auth_free(struct auth *auth);
 int auth_identify(struct auth *auth, struct store_conn *conn, struct str authorization, const struct address *peer,
                   struct arena *arena, struct identity *out, int64_t *delay_ms, struct error *err) MUST_CHECK;
 
+// Will auth_identify have to hash a password for this header (Basic, not remembered)? Quick enough for a loop: such calls go
+// to threads of their own, so that a storm of guesses keeps nobody else waiting.
+bool auth_must_hash(struct auth *auth, struct str authorization, struct arena *arena) MUST_CHECK;
+
 // Rules for a new password: 8 to 128 bytes, valid UTF-8, not the user's name, upper and lower case letter and a digit
 // (Harbor's rule). ERR_BAD_REQUEST with words.
 int auth_password_check(struct str name, struct str password, struct error *err) MUST_CHECK;

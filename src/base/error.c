@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/error.h"
 
+#undef error_set // the analyser's view of it, see error.h
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>

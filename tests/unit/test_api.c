@@ -115,6 +115,7 @@ static void start_api(struct world *world) {
   const struct api_config config = {
       .loop = world->loop,
       .pool = world->pool,
+      .login_pool = world->pool,
       .store = world->store->store,
       .auth = world->auth,
       .egress = world->egress,

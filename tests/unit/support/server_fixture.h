@@ -32,8 +32,8 @@ struct world {
 };
 
 struct caller {
-  int fd;
   struct buf got;
+  int fd;
   bool ended;
   bool reset;
 };
