@@ -160,6 +160,14 @@ static int start_ingest(struct house *house, struct error *err) {
   return 0;
 }
 
+// A registry that is configured by name: its addresses are known when it has answered.
+static void on_upstream_peer(void *ctx, const struct address *peer) {
+  struct house *house = ctx;
+  struct error err = {0};
+  if (egress_add_own(house->egress, peer, &err) != 0)
+    log_warn(&house->log, "app", "the registry's address is not guarded: %s", err.text);
+}
+
 static int start_facts(struct house *house, struct error *err) {
   const struct config *c = house->config;
   if (!c->upstream_url[0])
@@ -168,6 +176,8 @@ static int start_facts(struct house *house, struct error *err) {
       .upstream_url = c->upstream_url,
       .authorization = c->upstream_authorization,
       .user_agent = house->own_agent,
+      .on_peer = on_upstream_peer,
+      .ctx = house,
       .max_at_once = FACTS_AT_ONCE,
       .max_waiting = FACTS_WAITING,
       .timeout_ms = c->upstream_timeout_ms,

@@ -63,7 +63,7 @@ static int guard_upstream(struct house *house, struct error *err) {
   if (rc != 0)
     return rc;
   if (!url.host_is_address) {
-    // A name: its port on every address of this machine is ours; elsewhere the name itself is the operator's business.
+    // A name: its port on every address of this machine is ours at once, other addresses when it has answered from there.
     url.address = (struct address){.family = AF_INET};
   }
   url.address.port = url.port;
@@ -129,7 +129,8 @@ static struct http_client *make_client(struct house *house, struct loop *loop, s
 int house_start_serve_loop(struct house *house, struct error *err) {
   const struct config *c = house->config;
   size_t calls = (size_t)(c->delivery_max_connecting + c->delivery_max_exchanging);
-  size_t timers = (size_t)c->server_max_connections + calls + HOUSE_LOOP_TIMERS;
+  // A connection's own, and one for an answer that is held back.
+  size_t timers = 2 * (size_t)c->server_max_connections + calls + HOUSE_LOOP_TIMERS;
   if (!(house->serve.loop = loop_new(&house->clock, timers, HOUSE_LOOP_TASKS, err)))
     return err->code;
   if (!(house->serve_resolver = make_resolver(house, house->serve.loop, err)))

@@ -12,8 +12,6 @@
 #include "app/config.h"
 #include "app/house.h"
 
-extern char **environ;
-
 static void print_help(void) {
   puts(
       "usage: harbinger serve [--config FILE] [--data DIR] [--listen ADDR:PORT] [--egress-allow CIDR]... [--set "

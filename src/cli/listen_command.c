@@ -13,7 +13,6 @@
 
 #include "cli/listen.h"
 
-extern char **environ;
 
 enum { MAX_VARIABLES = 4096, OWN_VARIABLES = 8, WORDS_BYTES = 160 };
 

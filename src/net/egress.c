@@ -345,7 +345,18 @@ int egress_set_allowed(struct egress *egress, const struct cidr *ranges, size_t 
   return change_commit(egress, policy);
 }
 
+static bool is_guarded(struct egress *egress, const struct address *endpoint) {
+  struct policy *policy = policy_take(egress);
+  bool found = false;
+  for (size_t i = 0; i < policy->own_len && !found; i++)
+    found = policy->own[i].port == endpoint->port && address_eq(&policy->own[i], endpoint);
+  policy_release(egress, policy);
+  return found;
+}
+
 int egress_add_own(struct egress *egress, const struct address *endpoint, struct error *err) {
+  if (is_guarded(egress, endpoint))
+    return 0;
   struct policy *policy = change_begin(egress, NULL, 0, err);
   if (!policy)
     return ERR_NO_MEMORY;

@@ -29,7 +29,8 @@ void egress_free(struct egress *egress);
 int egress_allow_at_start(struct egress *egress, const struct cidr *range, struct error *err) MUST_CHECK;
 // Replace the ranges that administrators allowed. Ranges outside RFC 1918, ULA and CGNAT are ERR_INVALID.
 int egress_set_allowed(struct egress *egress, const struct cidr *ranges, size_t len, struct error *err) MUST_CHECK;
-// An endpoint of ours (listener, upstream): with an unspecified address, that port on every address of this machine.
+// An endpoint of ours (listener, upstream): with an unspecified address, that port on every address of this
+// machine. One that is there already changes nothing.
 int egress_add_own(struct egress *egress, const struct address *endpoint, struct error *err) MUST_CHECK;
 // Ports outside the default policy that the operator allows besides (setting egress.ports).
 int egress_set_extra_ports(struct egress *egress, const uint16_t *ports, size_t len, struct error *err) MUST_CHECK;

@@ -54,6 +54,8 @@ struct registry_facts {
   const struct log *log;
   struct arena *arena; // the configuration's strings
   struct str upstream_url, authorization, user_agent;
+  void (*on_peer)(void *ctx, const struct address *peer);
+  void *on_peer_ctx;
   size_t max_at_once, max_waiting, max_manifest_bytes;
   int64_t timeout_ms;
   bool skip_cert_verify;
@@ -155,7 +157,11 @@ static void question_nothing(struct question *question, const char *words) {
 static void on_call_done(void *ctx, const struct http_result *result) {
   struct question *question = ctx;
 
+  const struct registry_facts *facts = question->facts;
+
   question->call = NULL;
+  if (facts->on_peer && result->peer.family != 0)
+    facts->on_peer(facts->on_peer_ctx, &result->peer);
   question->on_answer(question, result);
 }
 
@@ -461,6 +467,8 @@ static int configure(struct registry_facts *facts, const struct registry_facts_c
     return error_set(err, ERR_NO_MEMORY, "no memory for questions to the upstream");
   facts->upstream_url = arena_str(facts->arena, url);
   facts->authorization = arena_str(facts->arena, str_of(config->authorization));
+  facts->on_peer = config->on_peer;
+  facts->on_peer_ctx = config->ctx;
   facts->user_agent = arena_str(facts->arena, str_of(config->user_agent));
   if (!facts->upstream_url.ptr || !facts->authorization.ptr || !facts->user_agent.ptr)
     return error_set(err, ERR_NO_MEMORY, "no memory for questions to the upstream");

@@ -355,8 +355,14 @@ static void test_tables_are_bounded(void **state) {
   assert_int_equal(egress_set_allowed(egress, ranges, EGRESS_MAX_RANGES + 1, NULL), ERR_INVALID);
   assert_int_equal(egress_set_extra_ports(egress, ports, 65, NULL), ERR_INVALID);
   struct address own = {.family = AF_INET, .bytes = {1, 1, 1, 1}, .port = 443};
-  for (size_t i = 0; i < EGRESS_MAX_OWN; i++)
+  for (size_t i = 0; i < EGRESS_MAX_OWN; i++) {
+    own.port = (uint16_t)(1024 + i);
     assert_int_equal(egress_add_own(egress, &own, NULL), 0);
+  }
+  uint64_t version = egress_version(egress);
+  assert_int_equal(egress_add_own(egress, &own, NULL), 0); // it is there already: nothing changes
+  assert_int_equal(egress_version(egress), version);
+  own.port = 443;
   assert_int_equal(egress_add_own(egress, &own, NULL), ERR_FULL);
   struct cidr loopback = cidr("127.0.0.1");
   for (size_t i = 0; i < EGRESS_MAX_RANGES; i++)
