@@ -2,6 +2,7 @@
 // Harbor's views of the catalogue: repositories, artifacts, tags. Reading only: changes belong to the registry, until
 // the gateway stands in front of it.
 #include "api/routes.h"
+#include "base/utf8.h"
 #include "net/url.h"
 #include "store/catalogue.h"
 
@@ -16,7 +17,7 @@ static int repository_name(struct api_call *call, struct str *out, struct error 
   *out = given;
   if (str_find(given, '%') < 0)
     return 0;
-  if (url_decode(given, call->arena, out))
+  if (url_decode(given, call->arena, out) && utf8_valid(*out) && str_find(*out, '\0') < 0)
     return 0;
   return error_set(err, ERR_BAD_REQUEST, "the repository's name is not percent-encoded text");
 }

@@ -102,8 +102,12 @@ struct str request_recorded(const struct request *request, const struct route *r
 struct str request_recorded_answer(const struct http_head *head, struct arena *arena) {
   struct buf text;
   buf_init(&text, REQUEST_MAX_RECORDED_BYTES + 1);
-  for (size_t i = 0; i < head->headers_len; i++)
-    put_line(&text, head->headers[i].name, head->headers[i].value);
+  for (size_t i = 0; i < head->headers_len; i++) {
+    const struct http_header *header = &head->headers[i];
+    // A session of the receiver's is nothing for those who read our history.
+    bool secret = str_ieq_c(header->name, "Set-Cookie");
+    put_line(&text, header->name, secret ? str_of(SECRET_MASK) : header->value);
+  }
   return keep(&text, arena);
 }
 

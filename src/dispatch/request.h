@@ -26,7 +26,8 @@ int request_make(const struct route *route, const struct delivery_load *load, co
                  struct error *err) MUST_CHECK;
 // "Name: value\n" lines, Authorization as ********. Empty when there is no memory.
 struct str request_recorded(const struct request *request, const struct route *route, struct arena *arena);
-struct str request_recorded_answer(const struct http_head *head, struct arena *arena); // as received, 8 KiB at most
+struct str request_recorded_answer(const struct http_head *head,
+                                   struct arena *arena); // 8 KiB at most; Set-Cookie as ********
 // Why the try failed, for a person.
 struct str request_failure_words(const struct http_result *result, enum target_type type, struct arena *arena);
 

@@ -49,7 +49,8 @@ def test_the_slashes_of_a_name_are_encoded_twice_once_or_not(api, server, projec
     assert [artifact["digest"] for artifact in api.get(f"{base}/artifacts").json] == [one]
     assert api.get(f"{base}/artifacts/{one}").json["digest"] == one
     assert [tag["name"] for tag in api.get(f"{base}/artifacts/{one}/tags").json] == ["v1"]
-    assert "not percent-encoded" in api.get(f"{repositories(project)}/web%25zz", expect=400).message
+    for name in ("web%25zz", "web%2500", "web%25ff"):
+        assert "not percent-encoded" in api.get(f"{repositories(project)}/{name}", expect=400).message
 
 
 def test_a_tag_moves_with_a_push_and_artifacts_stay(api, server, project):

@@ -587,7 +587,7 @@ def test_notifications_switched_off_record_events_and_deliver_none(new_server, a
 
 
 def test_execution_task_log_and_delivery_agree_with_what_the_receiver_saw(api, project, receiver):
-    receiver.answers(Answer(500, headers={"X-Trace": "t-1"}, body=b"database\nis \"down\""))
+    receiver.answers(Answer(500, headers={"X-Trace": "t-1", "Set-Cookie": "session=of-the-receiver"}, body=b"database\nis \"down\""))
     policy = api.webhook(project, receiver.url.replace("http://", "http://us:pw@") + "/hook/secret?key=k",
                          auth_header="Bearer s3cret", payload_format="CloudEvents")
     event = api.submit(project)
@@ -612,6 +612,8 @@ def test_execution_task_log_and_delivery_agree_with_what_the_receiver_saw(api, p
         assert "Authorization: ********" in attempt["request_headers"]
     assert shown["attempts"][0]["response_body"] == 'database\nis "down"'
     assert "X-Trace: t-1" in shown["attempts"][0]["response_headers"]
+    # What the receiver keeps to itself, or got from us as a secret, is not for those who read the history.
+    assert "Set-Cookie: ********" in shown["attempts"][0]["response_headers"]
 
     log = api.get(f"{tasks_path}/{execution['id']}/log").text
     for words in ("start to run webhook job", first.body.decode(), "response code: 500", "500", "X-Trace: t-1",

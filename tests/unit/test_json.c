@@ -68,6 +68,16 @@ static void test_members_are_read_by_kind(void **state) {
   assert_string_equal(json_kind_name(json_kind(json_member(o, "d", NULL))), "decimal");
 }
 
+// json-c 0.18 refuses such strings in its strict mode.
+static void test_strings_in_any_script_are_read(void **state) {
+  (void)state;
+  struct json_object *o = parsed(STR("{\"\xc3\xa4\":\"\xe6\x97\xa5\xe6\x9c\xac \xf0\x9f\x98\x80 \x7f\"}"));
+  struct str s = STR_EMPTY;
+
+  assert_true(json_get_str(o, "\xc3\xa4", &s));
+  assert_true(str_eq_c(s, "\xe6\x97\xa5\xe6\x9c\xac \xf0\x9f\x98\x80 \x7f"));
+}
+
 static void test_wrong_kinds_answer_absent(void **state) {
   (void)state;
   struct json_object *o = parsed(STR("{\"s\":1,\"i\":1.0,\"b\":1,\"o\":[],\"a\":{},\"t\":\"5\"}"));
@@ -294,6 +304,7 @@ static void test_every_cut_of_a_document_is_refused(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_members_are_read_by_kind),
+      cmocka_unit_test(test_strings_in_any_script_are_read),
       cmocka_unit_test(test_wrong_kinds_answer_absent),
       cmocka_unit_test(test_any_value_may_be_at_the_top),
       cmocka_unit_test(test_text_outside_of_rfc_8259_is_refused),
