@@ -299,6 +299,7 @@ def run_kills(fresh, receiver, kills, bound_s):
     return done
 
 
+@pytest.mark.busy
 def test_twenty_kills_under_load_lose_nothing_that_was_acknowledged(fresh, receiver):
     assert run_kills(fresh, receiver, NORMAL_KILLS, NORMAL_BOUND_S) >= 3
 

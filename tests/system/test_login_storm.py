@@ -2,6 +2,8 @@
 """Guessing passwords costs the server 11 ms and 19 MiB a guess; nobody else may wait for it."""
 import select
 
+import pytest
+
 from support.raw import read_head
 from support.server import ADMIN_PASSWORD, basic
 from support.waiting import BOUND_S
@@ -20,6 +22,7 @@ def guesses(server, names):
     return [ask(server, "/api/v2.0/users/current", basic(f"nobody-{name}", "Wrong-12345")) for name in names]
 
 
+@pytest.mark.busy
 def test_a_storm_of_wrong_passwords_keeps_no_other_call_waiting(new_server):
     server = new_server()
     storm = guesses(server, range(BEFORE))
