@@ -30,14 +30,17 @@ static int answers_main(void) {
   struct config config;
   struct retry_config retry;
   struct error err = {0};
-  if (config_load(&config, NULL, NULL, NULL, &err) != 0 || config_retry(&config, &retry, &err) != 0) {
+  int rc = config_load(&config, NULL, NULL, NULL, &err);
+  if (rc == 0)
+    rc = config_retry(&config, &retry, &err);
+  config_free(&config);
+  if (rc != 0) {
     fprintf(stderr, "harbinger answers: %s\n", err.text);
     return error_exit_code(err.code);
   }
   struct buf table;
   buf_init(&table, TABLE_MAX_BYTES);
   retry_write_table(&retry, &table);
-  config_free(&config);
   return print_table(&table);
 }
 

@@ -168,38 +168,46 @@ static int fail(struct error *err) {
   return error_exit_code(err->code);
 }
 
-int serve_main(int argc, char **argv) {
-  struct options options = {0};
-  struct config config;
-  struct error err = {0};
-  struct buf unknown;
-  buf_init(&unknown, 4096);
-  int rc = read_options(argc, argv, &options, &err);
-  if (rc != 0)
-    return rc > 0 ? 0 : fail(&err);
-  if (load_config(&config, &options, &unknown, &err) != 0)
-    return fail(&err);
-
-  // All threads inherit the mask: signals come to this thread alone.
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  sigaddset(&signals, SIGHUP);
-  pthread_sigmask(SIG_BLOCK, &signals, NULL);
+// All threads inherit the mask: signals come to the main thread alone.
+static void take_signals(sigset_t *signals) {
+  sigemptyset(signals);
+  sigaddset(signals, SIGTERM);
+  sigaddset(signals, SIGINT);
+  sigaddset(signals, SIGHUP);
+  pthread_sigmask(SIG_BLOCK, signals, NULL);
   signal(SIGPIPE, SIG_IGN);
   signal(SIGXFSZ, SIG_IGN); // a limit on file sizes is a full disk, not the end
+}
 
+static int serve(const struct config *config, const struct buf *unknown, struct error *err) {
   static struct house house; // large, and lives as long as the program
-  rc = house_start(&house, &config, &err);
+  sigset_t signals;
+  take_signals(&signals);
+  int rc = house_start(&house, config, err);
   if (rc == 0) {
-    raise_descriptors(&config, &house.log);
-    if (unknown.len)
-      log_warn(&house.log, "app", "no such settings, passed by: %.*s", STR_ARG(buf_str(&unknown)));
+    raise_descriptors(config, &house.log);
+    if (unknown->len)
+      log_warn(&house.log, "app", "no such settings, passed by: %.*s", STR_ARG(buf_str(unknown)));
     announce(&house);
     wait_for_end(&house, &signals);
   }
   house_stop(&house);
+  return rc;
+}
+
+int serve_main(int argc, char **argv) {
+  struct options options = {0};
+  struct config config = {0};
+  struct error err = {0};
+  struct buf unknown;
+  buf_init(&unknown, 4096);
+  int rc = read_options(argc, argv, &options, &err);
+  if (rc > 0)
+    return 0; // help was printed
+  if (rc == 0)
+    rc = load_config(&config, &options, &unknown, &err);
+  if (rc == 0)
+    rc = serve(&config, &unknown, &err);
   config_free(&config);
   buf_free(&unknown);
   return rc == 0 ? 0 : fail(&err);

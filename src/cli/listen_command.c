@@ -13,7 +13,6 @@
 
 #include "cli/listen.h"
 
-
 enum { MAX_VARIABLES = 4096, OWN_VARIABLES = 8, WORDS_BYTES = 160 };
 
 struct command {
