@@ -256,7 +256,7 @@ def test_a_policy_that_was_there_is_asked_and_put_back(root):
     done = in_root(root, "/src/scripts/bootstrap", "bench")
     assert done.returncode == 0, done.stdout
     assert started_services(root) == []
-    assert enabled(root, "redis-server.service") == "disabled"
+    assert enabled(root, "docker-registry.service") == "disabled"
     with open(policy, encoding="utf-8") as file:
         assert file.read() == text
 
