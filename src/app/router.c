@@ -126,7 +126,6 @@ static void answer_ready(struct operator_page *page) {
 }
 
 static void page_finish(struct operator_page *page) {
-  page->router->running--;
   if (str_eq_c(page->request->head->path, "/metrics"))
     answer_metrics(page);
   else
@@ -174,13 +173,11 @@ static void operator_page(struct router *router, struct http_request *request) {
   page->request = request;
   page->answer.run = page_judged;
   page->job.run = page_judge;
-  router->running++;
   struct str authorization = http_head_get(request->head, "Authorization");
   page->token_ok = holds_metrics_token(router, authorization);
   if (!authorization.ptr || page->token_ok || router->metrics_open) {
     page_finish(page); // nothing to judge
   } else if (pool_add(page_pool(router, request, authorization), &page->job) != 0) {
-    router->running--;
     answer_error(request, 503, "too many requests wait; try again");
   }
 }

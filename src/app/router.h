@@ -22,7 +22,6 @@ struct router {
   bool metrics_open;
   void (*before_metrics)(void *ctx); // refresh gauges
   void *ctx;
-  size_t running;                // metrics and readiness requests in the pool
   struct metric *requests[6][5]; // by kind of path and status class
 };
 

@@ -102,10 +102,6 @@ int pool_add(struct pool *pool, struct pool_job *job) {
   return queue_push(pool->jobs, &job->node);
 }
 
-size_t pool_waiting(struct pool *pool) {
-  return queue_count(pool->jobs);
-}
-
 void pool_stop(struct pool *pool) {
   if (!pool)
     return;

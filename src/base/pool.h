@@ -28,7 +28,6 @@ struct pool_config {
 struct pool *pool_new(const struct pool_config *config, struct error *err) MUST_CHECK;
 // ERR_FULL or ERR_UNAVAILABLE (stopping): the job stays the caller's.
 int pool_add(struct pool *pool, struct pool_job *job) MUST_CHECK;
-size_t pool_waiting(struct pool *pool);
 // Runs what waits, then joins; from now on pool_add refuses. Twice is fine.
 void pool_stop(struct pool *pool);
 void pool_free(struct pool *pool); // stops it first
