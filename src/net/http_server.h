@@ -82,10 +82,33 @@ struct http_server *http_server_new(struct loop *loop, const struct http_server_
 // port, get an HTTP answer in plain text that says so.
 void http_server_set_tls(struct http_server *server, struct tls_server *tls);
 struct address http_server_address(const struct http_server *server); // with the port that was bound
-// Every answer carries X-Request-Id, Date, Content-Length but with 204 and 304 (and Connection where it applies); these
-// and Transfer-Encoding are not for the handler to write. May be called inside on_request. The request must not be used
-// after it, but for what on_answered is given.
+// Every answer carries X-Request-Id, X-Content-Type-Options, Date, Content-Length but with 204 and 304 (and Connection
+// where it applies); these and Transfer-Encoding are not for the handler to write. May be called inside on_request. The
+// request must not be used after it, but for what on_answered is given.
 void http_respond(struct http_request *request, const struct http_response *response);
+
+// ---- answers that come bit by bit -----------------------------------------------------------------------------------
+
+enum { HTTP_STREAM_MAX_PENDING_BYTES = 256 * 1024 }; // written and not yet taken by the client
+
+struct http_stream_handler {
+  void *ctx;
+  // The stream ended otherwise than by http_stream_end: the client has gone (or sends no more) or takes nothing for write_timeout_ms, or the
+  // server drains. The request must not be used any more. Never called from inside a function of this header but
+  // http_server_drain and http_server_free.
+  void (*on_closed)(void *ctx);
+};
+
+// Answer with a head now and a body of unknown length by http_stream_write: chunked, or to the end of the connection for
+// HTTP/1.0. `response->body` is not looked at. The request stays valid until on_closed or http_stream_end, and counts as
+// answered then. ERR_UNAVAILABLE while the server drains, ERR_NO_MEMORY: nothing was answered. Not for HEAD.
+int http_respond_stream(struct http_request *request, const struct http_response *response,
+                        const struct http_stream_handler *handler, struct error *err) MUST_CHECK;
+// Copies. ERR_FULL when more than HTTP_STREAM_MAX_PENDING_BYTES would wait for the client, or all streams and answers
+// together have used up their budget: nothing was taken then. A client that has gone is told by on_closed, not here.
+int http_stream_write(struct http_request *request, struct str data, struct error *err) MUST_CHECK;
+void http_stream_end(struct http_request *request); // the request must not be used any more
+
 // Stop accepting, close idle connections, let the others finish their request. `on_drained` once none is left, from the
 // loop, so that it may free the server.
 void http_server_drain(struct http_server *server, void (*on_drained)(void *ctx), void *ctx);

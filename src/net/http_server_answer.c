@@ -57,7 +57,9 @@ static void answer_put_header(struct buf *out, struct str name, struct str value
   buf_put(out, STR("\r\n"));
 }
 
-static void answer_put_head(struct http_message *message, const struct http_response *response, bool has_body) {
+enum answer_body { ANSWER_WITHOUT_BODY, ANSWER_WITH_LENGTH, ANSWER_STREAM };
+
+static void answer_put_head(struct http_message *message, const struct http_response *response, enum answer_body body) {
   struct buf *out = &message->out;
   buf_put(out, STR("HTTP/1.1 "));
   buf_put_i64(out, response->status);
@@ -66,13 +68,16 @@ static void answer_put_head(struct http_message *message, const struct http_resp
   buf_put(out, STR("\r\n"));
   answer_put_header(out, STR("Date"), answer_date(message->conn->server));
   answer_put_header(out, STR("X-Request-Id"), message->request.request_id);
+  buf_put(out, STR("X-Content-Type-Options: nosniff\r\n")); // no browser is to guess what a body is
   for (size_t i = 0; i < response->headers_len; i++) {
     if (answer_header_allowed(message, &response->headers[i]))
       answer_put_header(out, response->headers[i].name, response->headers[i].value);
   }
   if (response->content_type)
     answer_put_header(out, STR("Content-Type"), str_of(response->content_type));
-  if (has_body) {
+  if (body == ANSWER_STREAM && message->request.head->version_minor > 0)
+    answer_put_header(out, STR("Transfer-Encoding"), STR("chunked"));
+  if (body == ANSWER_WITH_LENGTH) {
     buf_put(out, STR("Content-Length: "));
     buf_put_i64(out, (int64_t)response->body.len);
     buf_put(out, STR("\r\n"));
@@ -93,9 +98,16 @@ static bool answer_compose(struct http_message *message, const struct http_respo
     return false;
   buf_clear(&message->out);
   message->out.max_bytes = server->config.max_response_bytes + HTTP_SERVER_HEAD_OUT_BYTES;
-  answer_put_head(message, response, has_body);
+  answer_put_head(message, response, has_body ? ANSWER_WITH_LENGTH : ANSWER_WITHOUT_BODY);
   if (has_body && !str_eq_c(message->request.head->method, "HEAD"))
     buf_put(&message->out, response->body);
+  return !message->out.failed;
+}
+
+bool http_answer_compose_head(struct http_message *message, const struct http_response *response) {
+  buf_clear(&message->out);
+  message->out.max_bytes = HTTP_STREAM_MAX_PENDING_BYTES + HTTP_SERVER_HEAD_OUT_BYTES;
+  answer_put_head(message, response, ANSWER_STREAM);
   return !message->out.failed;
 }
 

@@ -18,7 +18,7 @@ enum { TLS_RECORD_HANDSHAKE = 0x16 }; // RFC 8446 5.1
 
 enum flush_result { FLUSHED, FLUSH_BLOCKED, FLUSH_CLOSED };
 
-static void conn_set_state(struct http_conn *conn, enum http_conn_state state) {
+void http_conn_set_state(struct http_conn *conn, enum http_conn_state state) {
   struct http_server *server = conn->server;
   bool was_idle = conn->state <= HTTP_CONN_IDLE || conn->state == HTTP_CONN_LINGER;
   bool is_idle = state <= HTTP_CONN_IDLE || state == HTTP_CONN_LINGER;
@@ -47,8 +47,13 @@ static int64_t conn_in_ms(const struct http_conn *conn, int64_t ms) {
   return loop_now_us(conn->server->loop) + ms * US_PER_MS;
 }
 
+void http_conn_deadline_ms(struct http_conn *conn, int64_t ms) {
+  conn->deadline_us = ms == HTTP_NO_DEADLINE_MS ? NO_DEADLINE : conn_in_ms(conn, ms);
+  conn_arm(conn);
+}
+
 // Wait for these events; closes and answers false when epoll refuses.
-static bool conn_want(struct http_conn *conn, uint32_t events) {
+bool http_conn_want(struct http_conn *conn, uint32_t events) {
   struct error err;
   if (loop_io_set(conn->server->loop, &conn->io, events, &err) == 0)
     return true;
@@ -69,6 +74,7 @@ static void conn_end_message(struct http_conn *conn) {
   struct http_message *message = conn->message;
   if (!message)
     return;
+  http_stream_told(message);
   if (message->answered) {
     int64_t since_us = message->head_mono_us;
     int64_t took_us = since_us ? clock_mono_us(loop_clock(server->loop)) - since_us : 0;
@@ -113,10 +119,10 @@ static void conn_linger(struct http_conn *conn) {
   free(conn->rest);
   conn->rest = NULL;
   conn->rest_len = 0;
-  conn_set_state(conn, HTTP_CONN_LINGER);
+  http_conn_set_state(conn, HTTP_CONN_LINGER);
   conn->deadline_us = conn_in_ms(conn, LINGER_MAX_MS);
   conn_arm(conn);
-  conn_want(conn, EPOLLIN);
+  http_conn_want(conn, EPOLLIN);
 }
 
 // The answer is written: close, linger, or be ready for the next request. One that was written keep-alive before the
@@ -133,7 +139,7 @@ static enum flush_result conn_flushed(struct http_conn *conn) {
     http_conn_close(conn);
     return FLUSH_CLOSED;
   }
-  conn_set_state(conn, HTTP_CONN_IDLE);
+  http_conn_set_state(conn, HTTP_CONN_IDLE);
   conn->deadline_us = conn_in_ms(conn, conn->server->config.keep_alive_timeout_ms);
   return FLUSHED;
 }
@@ -167,8 +173,8 @@ static bool conn_hold_answer(struct http_conn *conn) {
 static enum flush_result conn_flush_wait(struct http_conn *conn, uint32_t events) {
   if (conn->state != HTTP_CONN_WRITING && !conn_hold_answer(conn))
     return FLUSH_CLOSED;
-  conn_set_state(conn, HTTP_CONN_WRITING);
-  return conn_want(conn, events) ? FLUSH_BLOCKED : FLUSH_CLOSED;
+  http_conn_set_state(conn, HTTP_CONN_WRITING);
+  return http_conn_want(conn, events) ? FLUSH_BLOCKED : FLUSH_CLOSED;
 }
 
 static enum flush_result conn_flush(struct http_conn *conn) {
@@ -238,7 +244,7 @@ static bool conn_begin(struct http_conn *conn, struct str input) {
     http_conn_close(conn);
     return false;
   }
-  conn_set_state(conn, HTTP_CONN_HEAD);
+  http_conn_set_state(conn, HTTP_CONN_HEAD);
   if (!conn->fresh)
     conn->deadline_us = conn_in_ms(conn, conn->server->config.header_timeout_ms);
   conn->fresh = false;
@@ -301,7 +307,7 @@ static bool conn_on_head(struct http_conn *conn, struct str input) {
   message->request.received_us = clock_wall_us(clock);
   message->head_mono_us = clock_mono_us(clock);
   http_answer_request_id(message);
-  conn_set_state(conn, HTTP_CONN_BODY);
+  http_conn_set_state(conn, HTTP_CONN_BODY);
   if (!conn_charge_head(conn))
     return false;
   if (!head->chunked && (!head->has_length || head->length == 0))
@@ -364,11 +370,11 @@ static bool conn_dispatch(struct http_conn *conn, struct str input) {
   }
   message->request.body = buf_str(&message->body);
   conn->deadline_us = NO_DEADLINE;
-  conn_set_state(conn, HTTP_CONN_HANDLING);
+  http_conn_set_state(conn, HTTP_CONN_HANDLING);
   conn->in_dispatch = true;
   server->handler.on_request(server->handler.ctx, &message->request);
   conn->in_dispatch = false;
-  if (message->answered) {
+  if (message->answered && !message->streaming) {
     enum flush_result result = conn_flush(conn);
     if (result != FLUSH_BLOCKED)
       return result == FLUSHED;
@@ -442,7 +448,7 @@ static void conn_read(struct http_conn *conn) {
     }
     if (result != STREAM_OK) {
       conn_arm(conn);
-      conn_want(conn, result == STREAM_WANT_READ ? EPOLLIN : EPOLLOUT);
+      http_conn_want(conn, result == STREAM_WANT_READ ? EPOLLIN : EPOLLOUT);
       return;
     }
     if (!conn_run(conn, (struct str){server->scratch, got}))
@@ -452,14 +458,14 @@ static void conn_read(struct http_conn *conn) {
       break;
   }
   conn_arm(conn);
-  if (conn_want(conn, EPOLLIN) && stream_pending(conn->stream))
+  if (http_conn_want(conn, EPOLLIN) && stream_pending(conn->stream))
     conn_resume_soon(conn);
 }
 
 // After an answer that did not leave within conn_run: go on with what waits.
 static void conn_continue(struct http_conn *conn) {
   conn_arm(conn);
-  if (!conn_want(conn, EPOLLIN))
+  if (!http_conn_want(conn, EPOLLIN))
     return;
   if (conn->rest || stream_pending(conn->stream))
     conn_resume_soon(conn);
@@ -505,13 +511,13 @@ static void conn_handshake(struct http_conn *conn) {
   struct error err;
   switch (stream_handshake(conn->stream, &err)) {
   case STREAM_WANT_READ:
-    conn_want(conn, EPOLLIN);
+    http_conn_want(conn, EPOLLIN);
     return;
   case STREAM_WANT_WRITE:
-    conn_want(conn, EPOLLOUT);
+    http_conn_want(conn, EPOLLOUT);
     return;
   case STREAM_OK:
-    conn_set_state(conn, HTTP_CONN_IDLE);
+    http_conn_set_state(conn, HTTP_CONN_IDLE);
     conn_read(conn);
     return;
   case STREAM_EOF:
@@ -564,7 +570,6 @@ static void conn_on_timer(struct loop_timer *timer) {
 }
 
 static void conn_on_ready(struct loop_io *io, uint32_t events) {
-  (void)events;
   struct http_conn *conn = CONTAINER_OF(io, struct http_conn, io);
   switch ((enum http_conn_state)conn->state) {
   case HTTP_CONN_HANDSHAKE:
@@ -580,6 +585,9 @@ static void conn_on_ready(struct loop_io *io, uint32_t events) {
   case HTTP_CONN_HANDLING:
     // A pipelined request, or the client has gone: both wait for the answer. Until then no more events.
     loop_io_remove(conn->server->loop, io);
+    return;
+  case HTTP_CONN_STREAMING:
+    http_stream_ready(conn, events);
     return;
   case HTTP_CONN_WRITING:
     if (conn_flush(conn) == FLUSHED)
@@ -623,5 +631,5 @@ struct http_conn *http_conn_new(struct http_server *server, int fd, const struct
 void http_conn_start(struct http_conn *conn) {
   conn->deadline_us = conn_in_ms(conn, conn->server->config.header_timeout_ms);
   conn_arm(conn);
-  conn_want(conn, EPOLLIN);
+  http_conn_want(conn, EPOLLIN);
 }

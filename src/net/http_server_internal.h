@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the three files of the HTTP server share; not for others. http_server.c: listener, limits, start and stop.
-// http_server_conn.c: the life of a connection. http_server_answer.c: the bytes of an answer. Loop thread only.
+// What the files of the HTTP server share; not for others. http_server.c: listener, limits, start and stop.
+// http_server_conn.c: the life of a connection. http_server_answer.c: the bytes of an answer. http_server_stream.c: answers
+// that come bit by bit. Loop thread only.
 //
 // Invariants: a connection is in exactly one list, `idle` (no byte of a message seen, or lingering; those may be
 // closed at any time, longest first) or `busy`. It has a message if and only if bytes of a request were seen and the
@@ -20,14 +21,17 @@ enum {
   HTTP_SERVER_REQUEST_ID_BYTES = 128,
 };
 
+#define HTTP_NO_DEADLINE_MS (-1)
+
 enum http_conn_state {
   HTTP_CONN_HANDSHAKE, // TLS
   HTTP_CONN_IDLE,      // between messages, or new
   HTTP_CONN_HEAD,      // bytes of a head have come
   HTTP_CONN_BODY,
-  HTTP_CONN_HANDLING, // the handler has the request
-  HTTP_CONN_WRITING,  // the socket is full
-  HTTP_CONN_LINGER,   // answered and shut down; what still comes is dropped so that the answer is not reset
+  HTTP_CONN_HANDLING,  // the handler has the request
+  HTTP_CONN_STREAMING, // and writes its answer bit by bit
+  HTTP_CONN_WRITING,   // the socket is full
+  HTTP_CONN_LINGER,    // answered and shut down; what still comes is dropped so that the answer is not reset
 };
 
 // A request in progress and its answer.
@@ -50,6 +54,8 @@ struct http_message {
   bool answered;   // `out` is complete
   bool incomplete; // answered before the request was read to its end
   bool close;      // after the answer
+  bool streaming;  // the handler may write; `out` holds what the client has not taken
+  struct http_stream_handler stream_handler;
   char request_id[UUID_TEXT_BYTES];
 };
 
@@ -112,7 +118,19 @@ void http_conn_start(struct http_conn *conn);    // may free it
 void http_conn_close(struct http_conn *conn);    // frees it
 void http_conn_answered(struct http_conn *conn); // the handler's answer is in `out`; may free it
 
+// Parts of a connection's life that streams share.
+void http_conn_set_state(struct http_conn *conn, enum http_conn_state state);
+bool http_conn_want(struct http_conn *conn, uint32_t events);   // false: epoll refused, the connection is gone
+void http_conn_deadline_ms(struct http_conn *conn, int64_t ms); // HTTP_NO_DEADLINE_MS: none
+
+// http_server_stream.c
+void http_stream_ready(struct http_conn *conn, uint32_t events); // may free it
+void http_stream_stop(struct http_conn *conn);                   // the server drains; may free it
+void http_stream_told(struct http_message *message);             // the connection goes: tell the handler, once
+
 // http_server_answer.c
+bool http_answer_compose_head(struct http_message *message, const struct http_response *response)
+    MUST_CHECK; // of a stream
 void http_answer_request_id(struct http_message *message);
 void http_answer_write(struct http_message *message, const struct http_response *response);
 void http_answer_error(struct http_message *message, int status, const char *words);

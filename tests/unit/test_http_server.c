@@ -23,6 +23,7 @@ static void test_answers_with_its_standing_headers(void **state) {
   assert_true(str_eq_c(buf_str(&client.got), "HTTP/1.1 201 Created\r\n"
                                              "Date: Sat, 18 Jul 2026 08:00:00 GMT\r\n"
                                              "X-Request-Id: abc-1\r\n"
+                                             "X-Content-Type-Options: nosniff\r\n"
                                              "Content-Type: text/plain\r\n"
                                              "Content-Length: 5\r\n\r\ndone\n"));
   assert_int_equal(world->last_body_len, 5);
