@@ -50,7 +50,8 @@ struct policy {
   struct target *targets;
   size_t targets_len;
   bool tagged_only; // extension `harbinger.tagged`: "only"
-  int64_t created_at_us, updated_at_us;
+  int64_t created_at_us;
+  int64_t updated_at_us; // grows with each update, whatever the clock does
 };
 
 // Read a request body (Harbor's WebhookPolicy; unknown keys are ignored, wrong types are ERR_INVALID "validation

@@ -12,7 +12,9 @@ struct repository {
   int64_t id, project_id;
   struct str name; // full: "team-a/web/api"
   struct str description;
-  int64_t artifact_count, pull_count;
+  int64_t artifact_count, tag_count, pull_count;
+  int64_t size_bytes;        // of its artifacts, as far as known
+  int64_t last_pushed_at_us; // 0 when it has none
   int64_t created_at_us, updated_at_us;
 };
 

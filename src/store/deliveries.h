@@ -106,6 +106,12 @@ int delivery_of_event(struct store_conn *conn, const struct uuid *event_id, stru
                       size_t *len, struct error *err) MUST_CHECK;
 int delivery_attempts(struct store_conn *conn, int64_t id, struct arena *arena, struct attempt **out, size_t *len,
                       struct error *err) MUST_CHECK;
+// How long the last try took; -1 when there was none or its attempt is trimmed.
+int delivery_last_duration(struct store_conn *conn, const struct delivery *delivery, int64_t *us, struct error *err)
+    MUST_CHECK;
+// How many deliveries of a policy wait, counted up to `max`; *more when there are others.
+int delivery_waiting(struct store_conn *conn, int64_t policy_id, int64_t max, int64_t *count, bool *more,
+                     struct error *err) MUST_CHECK;
 int delivery_body(struct store_conn *conn, int64_t id, const char *format_key, struct arena *arena, struct str *body,
                   struct error *err) MUST_CHECK; // ptr NULL when not stored
 // A new delivery of the same event to the same target. Inside a store_write.

@@ -16,7 +16,7 @@ struct audit_entry {
   int64_t id, at_us;
   struct str actor, address, request_id;
   struct str operation; // "create", "update", "delete", "allow" ...
-  struct str kind;      // "policy", "project", "token", "egress", "user", "configuration"
+  struct str kind;      // "policy", "project", "token", "egress", "user", "configuration", "session"
   struct str subject;   // what, without secrets
 };
 int audit_add(struct store_conn *conn, const struct audit_entry *entry, struct error *err) MUST_CHECK;

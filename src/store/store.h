@@ -27,7 +27,8 @@ struct store_retention {
   int64_t ingest_log_s;                                                       // 1 d
   int64_t seen_s;                                                             // 48 h: duplicates are recognised
   int64_t audit_s;                                                            // 365 d
-  int64_t max_bytes; // 2 GiB in all, oldest first; a waiting delivery is never trimmed
+  int64_t session_idle_s, session_max_s; // 1 h without use, 12 h in all: sessions that nobody can use any more
+  int64_t max_bytes;                     // 2 GiB in all, oldest first; a waiting delivery is never trimmed
 };
 
 // A delivery that has just been committed. May be dropped by the receiver: the store is the truth.
@@ -35,6 +36,12 @@ struct delivery_notice {
   int64_t delivery_id, target_id;
   int prio;       // 0 first try, 1 first try of a pull, 2 retries 1 to 3, 3 later
   int64_t due_us; // wall clock
+};
+
+// Something about the deliveries of a policy was committed: one came, was tried, was cancelled.
+struct policy_news {
+  int64_t policy_id;
+  bool deleted; // the policy itself went
 };
 
 struct store_config {
@@ -46,6 +53,8 @@ struct store_config {
   struct store_retention retention;
   // Called on the writer's thread after a commit.
   void (*on_deliveries)(void *ctx, const struct delivery_notice *notices, size_t len);
+  // `len` policies, each once; `all`: and any other. May be NULL.
+  void (*on_policy_news)(void *ctx, const struct policy_news *news, size_t len, bool all);
   void (*on_health)(void *ctx, bool healthy, const char *reason);
   void *ctx;
 };

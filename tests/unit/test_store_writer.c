@@ -409,32 +409,8 @@ static void test_a_directory_of_schema_1_opens(void **state) {
   struct query query = {.page = 1, .page_size = 10};
   size_t len;
   int64_t total;
-  char path[256];
-  sqlite3 *db;
-  struct buf sql;
 
-  fixture_close(f);
-  FILE *file = fopen(HARBINGER_SOURCE_DIR "/tests/fixtures/schema-001.sql", "rb");
-  assert_non_null(file);
-  buf_init(&sql, 1024 * 1024);
-  for (size_t got = 1; got > 0;) {
-    char *to = buf_reserve(&sql, 4096);
-    assert_non_null(to);
-    got = fread(to, 1, 4096, file);
-    buf_added(&sql, got);
-  }
-  (void)fclose(file);
-  buf_put_char(&sql, '\0');
-  (void)snprintf(path, sizeof(path), "%s/harbinger.db", f->dir);
-  assert_int_equal(remove(path), 0);
-  assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-  char *words = NULL;
-  if (sqlite3_exec(db, sql.ptr, NULL, NULL, &words) != SQLITE_OK)
-    fail_msg("%s", words);
-  (void)sqlite3_close(db);
-  buf_free(&sql);
-
-  fixture_open(f);
+  fixture_load(f, "schema-001.sql");
   fixture_number_is(f, "PRAGMA user_version", migrate_newest());
   assert_int_equal(event_list(f->reader, 0, &query, f->arena, &events, &len, &total, &f->err), 0);
   assert_int_equal(total, 2);

@@ -3,13 +3,32 @@
 
 #include "store/sqlite/query_sql.h"
 
-#define REPOSITORY_COLUMNS                                                                              \
-  "r.id, r.project_id, p.name || '/' || r.name, r.description, (SELECT count(*) FROM artifact a WHERE " \
-  "a.repository_id = "                                                                                  \
-  "r.id), r.pull_count, r.created_us, r.updated_us"
+#define REPOSITORY_COLUMNS \
+  "r.id, r.project_id, p.name || '/' || r.name, r.description, r.pull_count, r.created_us, r.updated_us"
 #define ARTIFACT_COLUMNS                                                                                         \
   "a.id, r.project_id, a.repository_id, a.digest, a.media_type, a.platform, a.kind, a.size_bytes, a.pushed_us, " \
   "a.pulled_us"
+
+// What is counted, for the rows of a page only: as columns they would be counted for each row that is sorted.
+static int read_counts(struct store_conn *conn, struct repository *repository, struct error *err) {
+  static const char sql[] =
+      "SELECT count(*), coalesce(sum(max(size_bytes, 0)), 0), coalesce(max(pushed_us), 0), (SELECT count(*) FROM tag "
+      "WHERE repository_id = ?1 AND removed_us IS NULL) FROM artifact WHERE repository_id = ?1";
+  CLEANUP(stmt_end) struct stmt stmt = {0};
+  int rc = stmt_begin(conn, sql, &stmt, err);
+
+  if (rc != 0)
+    return rc;
+  stmt_bind_i64(&stmt, 1, repository->id);
+  rc = stmt_step(&stmt, "count what a repository holds", err);
+  if (rc < 0)
+    return rc;
+  repository->artifact_count = stmt_i64(&stmt, 0);
+  repository->size_bytes = stmt_i64(&stmt, 1);
+  repository->last_pushed_at_us = stmt_i64(&stmt, 2);
+  repository->tag_count = stmt_i64(&stmt, 3);
+  return 0;
+}
 
 static int read_repository(struct stmt *stmt, struct arena *arena, void *out, struct error *err) {
   *(struct repository *)out = (struct repository){
@@ -17,12 +36,12 @@ static int read_repository(struct stmt *stmt, struct arena *arena, void *out, st
       .project_id = stmt_i64(stmt, 1),
       .name = stmt_text(stmt, 2, arena),
       .description = stmt_text(stmt, 3, arena),
-      .artifact_count = stmt_i64(stmt, 4),
-      .pull_count = stmt_i64(stmt, 5),
-      .created_at_us = stmt_i64(stmt, 6),
-      .updated_at_us = stmt_i64(stmt, 7),
+      .pull_count = stmt_i64(stmt, 4),
+      .created_at_us = stmt_i64(stmt, 5),
+      .updated_at_us = stmt_i64(stmt, 6),
   };
-  return stmt_copied(stmt, err);
+  int rc = stmt_copied(stmt, err);
+  return rc != 0 ? rc : read_counts(stmt->conn, out, err);
 }
 
 int repository_list(struct store_conn *conn, int64_t project_id, const struct query *query, struct arena *arena,

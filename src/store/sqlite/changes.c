@@ -43,6 +43,29 @@ void change_policies(struct store_conn *conn) {
   policy_cache_clear(conn->policies);
 }
 
+void change_news(struct store_conn *conn, int64_t policy_id, bool deleted) {
+  struct changes *changes = conn->changes;
+
+  if (!changes || changes->counts.news_of_all)
+    return;
+  // The last ones first: a group is mostly about few policies. A deletion has a row of its own, so that taking it back
+  // takes back nothing else.
+  for (size_t i = changes->counts.news; i > 0; i--) {
+    const struct policy_news *old = &changes->news[i - 1];
+    if (old->policy_id == policy_id && old->deleted == deleted)
+      return;
+  }
+  if (changes->counts.news == CHANGES_MAX_NEWS)
+    changes->counts.news_of_all = true;
+  else
+    changes->news[changes->counts.news++] = (struct policy_news){policy_id, deleted};
+}
+
+void change_news_of_all(struct store_conn *conn) {
+  if (conn->changes)
+    conn->changes->counts.news_of_all = true;
+}
+
 void change_cancelled(struct store_conn *conn) {
   if (conn->changes)
     conn->changes->counts.cancelled = true;

@@ -9,6 +9,7 @@
 
 enum {
   CHANGES_MAX_NOTICES = 4096, // of one commit; above it they are dropped: the store is the truth
+  CHANGES_MAX_NEWS = 64,      // policies of one commit; above it all are meant
   SOURCE_KIND_COUNT = SOURCE_JOB + 1,
 };
 
@@ -21,11 +22,14 @@ struct change_counts {
   bool cache;            // the policy cache has seen uncommitted rows
   bool seen;             // a bucket of seen keys was made or dropped
   bool cancelled;        // rows for the cancel sweep
+  size_t news;
+  bool news_of_all; // more policies than there is room for
   uint32_t events[EVENT_TYPE_COUNT][SOURCE_KIND_COUNT];
 };
 
 struct changes {
   struct delivery_notice notices[CHANGES_MAX_NOTICES];
+  struct policy_news news[CHANGES_MAX_NEWS];
   struct change_counts counts;
 };
 
@@ -36,7 +40,9 @@ void changes_undo(struct store_conn *conn, const struct change_counts *before);
 // For the domain functions. On a reader's connection they do nothing (its statement fails before).
 void change_delivery(struct store_conn *conn, const struct delivery_notice *notice); // one more waits
 void change_waiting(struct store_conn *conn, int64_t by);
-void change_policies(struct store_conn *conn); // also drops the compiled policies
+void change_policies(struct store_conn *conn);                              // also drops the compiled policies
+void change_news(struct store_conn *conn, int64_t policy_id, bool deleted); // of the deliveries of a policy
+void change_news_of_all(struct store_conn *conn);
 void change_cancelled(struct store_conn *conn);
 void change_event(struct store_conn *conn, const struct event *event);
 

@@ -152,14 +152,14 @@ int delivery_body(struct store_conn *conn, int64_t id, const char *format_key, s
 // ---- recording an attempt -------------------------------------------------------------------------------------------
 
 struct recorded { // the row as it was
-  int64_t target_id, event_rowid;
+  int64_t target_id, policy_id, event_rowid;
   enum delivery_state state; // as stored
   bool cancelled;
 };
 
 static int read_row(struct store_conn *conn, int64_t id, struct recorded *out, struct error *err) {
   static const char sql[] =
-      "SELECT d.target_id, d.event_rowid, d.state, d.id < t.cancel_below FROM delivery d JOIN target t "
+      "SELECT d.target_id, d.event_rowid, d.state, d.id < t.cancel_below, d.policy_id FROM delivery d JOIN target t "
       "ON t.id = d.target_id WHERE d.id = ?1";
   CLEANUP(stmt_end) struct stmt stmt = {0};
   int rc = find_delivery(conn, sql, id, &stmt, err);
@@ -168,6 +168,7 @@ static int read_row(struct store_conn *conn, int64_t id, struct recorded *out, s
     return rc;
   out->target_id = stmt_i64(&stmt, 0);
   out->event_rowid = stmt_i64(&stmt, 1);
+  out->policy_id = stmt_i64(&stmt, 4);
   out->state = (enum delivery_state)stmt_i64(&stmt, 2);
   out->cancelled = out->state == DELIVERY_CANCELLED || (out->state <= DELIVERY_HELD && stmt_bool(&stmt, 3));
   return 0;
@@ -282,12 +283,13 @@ int delivery_record(struct store_conn *conn, const struct attempt_result *result
   if (rc != 0)
     return rc;
   change_waiting(conn, (state <= DELIVERY_RETRYING) - (row.state <= DELIVERY_RETRYING));
+  change_news(conn, row.policy_id, false);
   return 0;
 }
 
 int delivery_again(struct store_conn *conn, int64_t id, int64_t *new_id, struct error *err) {
   static const char find[] =
-      "SELECT t.deleted_us IS NULL AND p.deleted_us IS NULL, p.enabled, d.target_id FROM delivery d "
+      "SELECT t.deleted_us IS NULL AND p.deleted_us IS NULL, p.enabled, d.target_id, d.policy_id FROM delivery d "
       "JOIN target t ON t.id = d.target_id JOIN policy p ON p.id = d.policy_id WHERE d.id = ?1";
   static const char sql[] =
       "INSERT INTO delivery (event_rowid, policy_id, target_id, target_type, event_type, state, prio, "
@@ -306,6 +308,7 @@ int delivery_again(struct store_conn *conn, int64_t id, int64_t *new_id, struct 
     return error_set(err, ERR_PRECONDITION,
                      "delivery %lld cannot be sent again: its webhook is disabled; enable it first", (long long)id);
   struct delivery_notice notice = {.target_id = stmt_i64(&stmt, 2), .due_us = now_us};
+  int64_t policy_id = stmt_i64(&stmt, 3);
   stmt_end(&stmt);
   rc = stmt_begin(conn, sql, &stmt, err);
   if (rc != 0)
@@ -317,6 +320,7 @@ int delivery_again(struct store_conn *conn, int64_t id, int64_t *new_id, struct 
     return rc;
   *new_id = notice.delivery_id = sqlite3_last_insert_rowid(conn->db);
   change_delivery(conn, &notice);
+  change_news(conn, policy_id, false);
   return 0;
 }
 

@@ -173,3 +173,43 @@ int delivery_attempts(struct store_conn *conn, int64_t id, struct arena *arena, 
   *out = rows;
   return rc;
 }
+
+int delivery_last_duration(struct store_conn *conn, const struct delivery *delivery, int64_t *us, struct error *err) {
+  static const char sql[] = "SELECT total_us FROM attempt WHERE id = ?1";
+  CLEANUP(stmt_end) struct stmt stmt = {0};
+
+  *us = -1;
+  if (delivery->attempts == 0)
+    return 0;
+  int rc = stmt_begin(conn, sql, &stmt, err);
+  if (rc != 0)
+    return rc;
+  stmt_bind_i64(&stmt, 1, delivery->id * ATTEMPT_ROWS_PER_DELIVERY + delivery->attempts);
+  rc = stmt_step(&stmt, "read the last try of a delivery", err);
+  if (rc == 1)
+    *us = stmt_i64(&stmt, 0);
+  return rc < 0 ? rc : 0;
+}
+
+int delivery_waiting(struct store_conn *conn, int64_t policy_id, int64_t max, int64_t *count, bool *more,
+                     struct error *err) {
+  // From the waiting index alone: the condition on the state is the index's own.
+  static const char sql[] =
+      "SELECT count(*) FROM (SELECT 1 FROM target t CROSS JOIN delivery d INDEXED BY delivery_waiting ON d.target_id = "
+      "t.id AND d.state <= 1 AND d.id >= t.cancel_below WHERE t.policy_id = ?1 AND t.deleted_us IS NULL LIMIT ?2)";
+  CLEANUP(stmt_end) struct stmt stmt = {0};
+  int rc = stmt_begin(conn, sql, &stmt, err);
+
+  if (rc != 0)
+    return rc;
+  stmt_bind_i64(&stmt, 1, policy_id);
+  stmt_bind_i64(&stmt, 2, max + 1);
+  rc = stmt_step(&stmt, "count what waits", err);
+  if (rc < 0)
+    return rc;
+  *count = stmt_i64(&stmt, 0);
+  *more = *count > max;
+  if (*more)
+    *count = max;
+  return 0;
+}

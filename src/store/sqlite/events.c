@@ -235,6 +235,8 @@ static int insert_delivery(struct commit *c, const struct target *target, struct
                                                        .target_id = target->id,
                                                        .prio = prio,
                                                        .due_us = c->event.recorded_at_us});
+  if (rc == 0)
+    change_news(c->conn, target->policy_id, false);
   return rc;
 }
 

@@ -182,6 +182,8 @@ int policy_update(struct store_conn *conn, struct policy *policy, struct arena *
     return rc;
   policy->created_at_us = old.created_at_us;
   policy->updated_at_us = clock_wall_us(conn->store->clock);
+  if (policy->updated_at_us <= old.updated_at_us) // names this state of the policy: no two have the same
+    policy->updated_at_us = old.updated_at_us + 1;
   rc = update_row(conn, policy, scratch, err);
   if (rc == 0)
     rc = targets_cancel(conn, *targets, *targets_len, false, err);
@@ -189,9 +191,11 @@ int policy_update(struct store_conn *conn, struct policy *policy, struct arena *
     rc = targets_cancel(conn, gone, gone_len, true, err);
   if (rc == 0)
     rc = update_targets(conn, policy, scratch, err);
-  if (rc == 0)
-    change_policies(conn);
-  return rc;
+  if (rc != 0)
+    return rc;
+  change_policies(conn);
+  change_news(conn, policy->id, false);
+  return 0;
 }
 
 int policy_delete(struct store_conn *conn, int64_t project_id, int64_t id, struct arena *arena, int64_t **targets,
@@ -229,9 +233,11 @@ int policy_delete(struct store_conn *conn, int64_t project_id, int64_t id, struc
   stmt_bind_i64(&stmt, 1, id);
   stmt_bind_i64(&stmt, 2, clock_wall_us(conn->store->clock));
   rc = stmt_run(&stmt, "delete a policy", err);
-  if (rc == 0)
-    change_policies(conn);
-  return rc;
+  if (rc != 0)
+    return rc;
+  change_policies(conn);
+  change_news(conn, id, true);
+  return 0;
 }
 
 int policy_list(struct store_conn *conn, int64_t project_id, const struct query *query, struct arena *arena,

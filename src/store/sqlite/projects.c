@@ -156,9 +156,11 @@ int project_delete(struct store_conn *conn, int64_t id, struct arena *arena, int
     rc = mark_deleted(conn, policies, id, err);
   if (rc == 0)
     rc = mark_deleted(conn, project, id, err);
-  if (rc == 0)
-    change_policies(conn);
-  return rc;
+  if (rc != 0)
+    return rc;
+  change_policies(conn);
+  change_news_of_all(conn);
+  return 0;
 }
 
 int project_list(struct store_conn *conn, const struct query *query, struct arena *arena, struct project **out,

@@ -16,9 +16,10 @@ enum sweep_kind {
   SWEEP_NOTES,     // the ingest log, the audit, tags out of sight
   SWEEP_ATTEMPTS,
   SWEEP_BODIES,
-  SWEEP_EVENTS,  // with their deliveries: by age, then by size
-  SWEEP_DELETED, // rows of policies, targets and projects that history no longer needs
-  SWEEP_DEPTH,   // the oldest waiting delivery
+  SWEEP_EVENTS,   // with their deliveries: by age, then by size
+  SWEEP_DELETED,  // rows of policies, targets and projects that history no longer needs
+  SWEEP_SESSIONS, // that have ended by themselves
+  SWEEP_DEPTH,    // the oldest waiting delivery
   SWEEP_COUNT,
 };
 

@@ -25,7 +25,7 @@ enum { DEFAULT_MAX_QUEUE = 8192, DEFAULT_RETRY_MS = 1000, PATH_MAX_BYTES = 4096 
 static void fill_retention(struct store_retention *retention) {
   int64_t *all[] = {&retention->events_s, &retention->attempts_s,      &retention->failed_attempts_s,
                     &retention->bodies_s, &retention->failed_bodies_s, &retention->ingest_log_s,
-                    &retention->audit_s};
+                    &retention->audit_s,  &retention->session_idle_s,  &retention->session_max_s};
 
   for (size_t i = 0; i < ARRAY_LEN(all); i++) {
     if (*all[i] <= 0)

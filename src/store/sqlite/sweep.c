@@ -166,6 +166,20 @@ static int sweep_notes(struct step *step, struct error *err) {
   return rc;
 }
 
+static int sweep_sessions(struct step *step, struct error *err) {
+  static const char idle[] =
+      "DELETE FROM session WHERE id IN (SELECT id FROM session WHERE seen_us < ?1 ORDER BY seen_us LIMIT ?2)";
+  static const char old[] =
+      "DELETE FROM session WHERE id IN (SELECT id FROM session ORDER BY id LIMIT ?2) AND created_us < ?1";
+  const struct store_retention *retention = &step->store->config.retention;
+  int rc = change(step, idle, wall_before(step, retention->session_idle_s), STORE_SWEEP_ROWS, err);
+
+  if (rc == 0 && !spent(step))
+    rc = change(step, old, wall_before(step, retention->session_max_s), STORE_SWEEP_ROWS - step->rows, err);
+  step->finished = step->rows == 0;
+  return rc;
+}
+
 // ---- retention ------------------------------------------------------------------------------------------------------
 
 // Attempts lie by delivery and so by its age. Those of failed deliveries stay longer; the walk passes over them.
@@ -381,6 +395,7 @@ static const struct {
     [SWEEP_BODIES] = {sweep_bodies, 3600000},
     [SWEEP_EVENTS] = {sweep_events, 60000},
     [SWEEP_DELETED] = {sweep_deleted, 60000},
+    [SWEEP_SESSIONS] = {sweep_sessions, 60000},
     [SWEEP_DEPTH] = {sweep_depth, 1000},
 };
 

@@ -47,9 +47,9 @@ static void register_events(struct store *store, struct metrics *metrics) {
 
 static void register_sweeps(struct store *store, struct metrics *metrics) {
   static const char *const names[SWEEP_COUNT] = {
-      [SWEEP_CANCELLED] = "cancelled", [SWEEP_SEEN] = "seen",     [SWEEP_NOTES] = "notes",
-      [SWEEP_ATTEMPTS] = "attempts",   [SWEEP_BODIES] = "bodies", [SWEEP_EVENTS] = "events",
-      [SWEEP_DELETED] = "deleted",
+      [SWEEP_CANCELLED] = "cancelled", [SWEEP_SEEN] = "seen",         [SWEEP_NOTES] = "notes",
+      [SWEEP_ATTEMPTS] = "attempts",   [SWEEP_BODIES] = "bodies",     [SWEEP_EVENTS] = "events",
+      [SWEEP_DELETED] = "deleted",     [SWEEP_SESSIONS] = "sessions",
   };
   char labels[48];
 
@@ -199,6 +199,8 @@ static void publish(struct store *store) {
     sweep_wake(store, SWEEP_CANCELLED);
   count_events(store, &counts);
   metric_set(store->metrics.wal_pages, store->wal_pages);
+  if ((counts.news || counts.news_of_all) && store->config.on_policy_news)
+    store->config.on_policy_news(store->config.ctx, store->changes.news, counts.news, counts.news_of_all);
   if (counts.notices && store->config.on_deliveries)
     store->config.on_deliveries(store->config.ctx, store->changes.notices, counts.notices);
 }

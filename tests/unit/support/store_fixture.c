@@ -103,6 +103,40 @@ void fixture_free(struct fixture *f) {
   free(f);
 }
 
+static void read_fixture(const char *file, struct buf *sql) {
+  char path[512];
+
+  (void)snprintf(path, sizeof(path), "%s/tests/fixtures/%s", HARBINGER_SOURCE_DIR, file);
+  FILE *stream = fopen(path, "rb");
+  assert_non_null(stream);
+  buf_init(sql, 1024 * 1024);
+  for (size_t got = 1; got > 0;) {
+    char *to = buf_reserve(sql, 4096);
+    assert_non_null(to);
+    got = fread(to, 1, 4096, stream);
+    buf_added(sql, got);
+  }
+  (void)fclose(stream);
+  buf_put_char(sql, '\0');
+}
+
+void fixture_load(struct fixture *f, const char *file) {
+  char path[256], *words = NULL;
+  struct buf sql;
+  sqlite3 *db;
+
+  fixture_close(f);
+  read_fixture(file, &sql);
+  (void)snprintf(path, sizeof(path), "%s/harbinger.db", f->dir);
+  assert_int_equal(remove(path), 0);
+  assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+  if (sqlite3_exec(db, sql.ptr, NULL, NULL, &words) != SQLITE_OK)
+    fail_msg("%s", words);
+  (void)sqlite3_close(db);
+  buf_free(&sql);
+  fixture_open(f);
+}
+
 struct write {
   struct store_write w;
   fixture_apply *apply;

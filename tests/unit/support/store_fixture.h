@@ -39,6 +39,9 @@ void fixture_free(struct fixture *f); // removes the directory
 void fixture_close(struct fixture *f);
 void fixture_open(struct fixture *f);
 
+// Start over in a directory with the database of tests/fixtures/FILE, as a program of that schema left it.
+void fixture_load(struct fixture *f, const char *file);
+
 typedef int fixture_apply(struct store_conn *conn, void *ctx, struct error *err);
 // Submit and run the writer until it is done. Returns the outcome, words in f->err.
 int fixture_write(struct fixture *f, fixture_apply *apply, void *ctx);
