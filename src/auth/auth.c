@@ -5,10 +5,12 @@
 #include <stdlib.h>
 
 #include "auth/credential_cache.h"
+#include "auth/failure_notes.h"
 #include "auth/password.h"
+#include "auth/session.h"
 #include "auth/slowdown.h"
 
-enum { TOKEN_RANDOM_BYTES = 32, TOKEN_LEN = 4 + 43, TOUCH_INTERVAL_S = 60, NAME_MAX_BYTES = 255 };
+enum { TOKEN_LEN = 4 + AUTH_TEXT_LEN, TOUCH_INTERVAL_S = 60, NAME_MAX_BYTES = 255 };
 
 #define TOKEN_PREFIX "hbt_"
 
@@ -19,6 +21,8 @@ struct auth {
   struct credential_cache *cache;
   struct slowdown *slowdown;
   struct hash_gate *gate;
+  struct auth_sessions *sessions;
+  struct failure_notes *notes;
   char nobody_hash[PASSWORD_HASH_BYTES]; // of a password that nobody knows: what unknown names are checked against
   atomic_bool touching;                  // one token's use is being recorded; others are skipped meanwhile
 };
@@ -43,6 +47,8 @@ static int check_password(struct auth *auth, struct store_conn *conn, struct str
   bool plausible = name.len > 0 && name.len <= NAME_MAX_BYTES && password.len <= PASSWORD_MAX_BYTES;
   int rc = plausible ? user_get_by_name(conn, name, arena, user, err) : ERR_NOT_FOUND;
 
+  if (rc == ERR_NOT_FOUND)
+    user->id = 0;
   if (rc != 0 && rc != ERR_NOT_FOUND)
     return rc;
   bool known = rc == 0 && !user->disabled;
@@ -75,6 +81,23 @@ static int identify_password(struct auth *auth, struct store_conn *conn, struct 
   identity_of_user(&user, 0, out);
   credential_cache_put(auth->cache, generation, name, password, now_us,
                        &(struct credential){.user_id = user.id, .name = user.name, .is_admin = user.is_admin});
+  return 0;
+}
+
+int auth_login(struct auth *auth, struct store_conn *conn, struct str name, struct str password,
+               const struct address *peer, struct arena *arena, struct user *out, int64_t *delay_ms,
+               struct error *err) {
+  bool right;
+
+  *delay_ms = 0;
+  int rc = check_password(auth, conn, name, password, arena, out, &right, err);
+  if (rc != 0)
+    return rc;
+  if (!right) {
+    (void)refuse(auth, name, peer, delay_ms, err);
+    return error_set(err, ERR_UNAUTHORIZED, "invalid user name or password");
+  }
+  slowdown_succeeded(auth->slowdown, name);
   return 0;
 }
 
@@ -217,25 +240,21 @@ int auth_password_verify(struct auth *auth, struct str password, struct str hash
   return password_verify(auth->gate, password, text, right, err);
 }
 
+bool auth_failure_is_news(struct auth *auth, struct str name, const struct address *peer, int64_t *others) {
+  return failure_notes_add(auth->notes, name, peer, clock_mono_us(auth->clock), others);
+}
+
+struct auth_sessions *auth_sessions(const struct auth *auth) {
+  return auth->sessions;
+}
+
 void auth_forget_user(struct auth *auth, struct str name) {
   credential_cache_forget(auth->cache, name);
 }
 
 void auth_token_make(const struct auth *auth, char out[static AUTH_TOKEN_BYTES], uint8_t mac[static HMAC_BYTES]) {
-  uint8_t secret[TOKEN_RANDOM_BYTES];
-  struct buf text;
-
-  random_bytes(secret, sizeof secret);
-  buf_init(&text, AUTH_TOKEN_BYTES);
-  crypto_base64url((struct str){(const char *)secret, sizeof secret}, &text);
-  if (text.failed || text.len != TOKEN_LEN - (sizeof TOKEN_PREFIX - 1))
-    abort(); // no memory for 48 bytes: a token must never be shorter than it should be
   memcpy(out, TOKEN_PREFIX, sizeof TOKEN_PREFIX - 1);
-  memcpy(out + sizeof TOKEN_PREFIX - 1, text.ptr, text.len);
-  out[TOKEN_LEN] = '\0';
-  explicit_bzero(text.ptr, text.len);
-  buf_free(&text);
-  explicit_bzero(secret, sizeof secret);
+  auth_random_text(out + sizeof TOKEN_PREFIX - 1);
   token_mac(auth, (struct str){out, TOKEN_LEN}, mac);
 }
 
@@ -271,7 +290,11 @@ struct auth *auth_new(const struct auth_config *config, const uint8_t token_key[
   memcpy(auth->token_key, token_key, SEAL_KEY_BYTES);
   const struct slowdown_config slowdown = {config->max_tracked, config->delay_min_ms, config->delay_max_ms,
                                            config->forget_ms};
-  if ((auth->cache = credential_cache_new(config->max_cached, config->cache_ms, err)) &&
+  const struct auth_sessions_config sessions = {config->session_idle_s, config->session_max_s,
+                                                config->max_sessions_per_user, config->store};
+  if ((auth->sessions = auth_sessions_new(&sessions, token_key, clock, err)) &&
+      (auth->notes = failure_notes_new(err)) &&
+      (auth->cache = credential_cache_new(config->max_cached, config->cache_ms, err)) &&
       (auth->slowdown = slowdown_new(&slowdown, err)) &&
       (auth->gate = hash_gate_new(config->max_hashing, config->max_hash_waiters, err)) && make_nobody(auth, err) == 0)
     return auth;
@@ -285,6 +308,8 @@ void auth_free(struct auth *auth) {
   credential_cache_free(auth->cache);
   slowdown_free(auth->slowdown);
   hash_gate_free(auth->gate);
+  auth_sessions_free(auth->sessions);
+  failure_notes_free(auth->notes);
   explicit_bzero(auth->token_key, sizeof auth->token_key);
   free(auth);
 }

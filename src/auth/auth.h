@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who is calling: HTTP Basic against users, or Bearer with an API token `hbt_...`. Passwords are argon2id (two at
-// once), right ones are remembered for 60 s under a keyed hash; tokens are 256 random bits stored as HMAC. Wrong
-// credentials are 401 always. Failures slow down per user and per address: the answer is told to wait, no thread
-// sleeps. Shared by the pool's threads (locks inside).
+// Who is calling: HTTP Basic against users, Bearer with an API token `hbt_...`, or a browser's session (auth/session.h).
+// Passwords are argon2id (two at once), right ones are remembered for 60 s under a keyed hash; tokens are 256 random bits
+// stored as HMAC. Wrong credentials are 401 always. Failures slow down per user and per address: the answer is told to
+// wait, no thread sleeps. Shared by the pool's threads (locks inside).
 #ifndef HARBINGER_AUTH_AUTH_H
 #define HARBINGER_AUTH_AUTH_H
 
@@ -12,16 +12,19 @@
 #include "store/store.h"
 
 struct auth;
+struct auth_sessions;
 
 struct auth_config {
-  int64_t cache_ms;                   // 60000
-  size_t max_cached;                  // 1024
-  size_t max_tracked;                 // 65536 users and addresses with failures
-  int64_t delay_min_ms, delay_max_ms; // 250 doubling to 8000 per failure in a row
-  int64_t forget_ms;                  // 15 min without a failure
-  int max_hashing;                    // 2
-  size_t max_hash_waiters;            // 32; above it ERR_UNAVAILABLE
-  struct store *store;                // where the use of a token is recorded; NULL: nowhere
+  int64_t cache_ms;                      // 60000
+  size_t max_cached;                     // 1024
+  size_t max_tracked;                    // 65536 users and addresses with failures
+  int64_t delay_min_ms, delay_max_ms;    // 250 doubling to 8000 per failure in a row
+  int64_t forget_ms;                     // 15 min without a failure
+  int max_hashing;                       // 2
+  size_t max_hash_waiters;               // 32; above it ERR_UNAVAILABLE
+  struct store *store;                   // where the use of a token or session is recorded; NULL: nowhere
+  int64_t session_idle_s, session_max_s; // 3600 without use, 43200 in all
+  size_t max_sessions_per_user;          // 32
 };
 
 struct identity {
@@ -29,7 +32,8 @@ struct identity {
   int64_t user_id;
   struct str name; // in the arena
   bool is_admin;
-  int64_t token_id; // 0 for Basic
+  int64_t token_id;   // 0: none
+  int64_t session_id; // 0: none; with both 0 it was Basic
 };
 
 // `token_key`: HMAC key of tokens, SEAL_KEY_BYTES.
@@ -45,6 +49,16 @@ int auth_identify(struct auth *auth, struct store_conn *conn, struct str authori
 // Will auth_identify have to hash a password for this header (Basic, not remembered)? Quick enough for a loop: such calls go
 // to threads of their own, so that a storm of guesses keeps nobody else waiting.
 bool auth_must_hash(struct auth *auth, struct str authorization, struct arena *arena) MUST_CHECK;
+
+// Name and password as a login form gives them, judged like Basic but never from the cache: `out` is then the user as
+// stored now. ERR_UNAUTHORIZED "invalid user name or password" with *delay_ms as above, at equal cost for names that exist
+// and others; then out->id tells whether this one does (0: no), for the audit alone. Threads that may hash.
+int auth_login(struct auth *auth, struct store_conn *conn, struct str name, struct str password,
+               const struct address *peer, struct arena *arena, struct user *out, int64_t *delay_ms, struct error *err)
+    MUST_CHECK;
+// Is a failed login worth a line in the audit (auth/failure_notes.h)? `name`: of the user that exists, else empty.
+bool auth_failure_is_news(struct auth *auth, struct str name, const struct address *peer, int64_t *others) MUST_CHECK;
+struct auth_sessions *auth_sessions(const struct auth *auth);
 
 // Rules for a new password: 8 to 128 bytes, valid UTF-8, not the user's name, upper and lower case letter and a digit
 // (Harbor's rule). ERR_BAD_REQUEST with words.
