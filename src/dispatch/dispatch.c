@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "dispatch/sender.h"
+#include "dispatch/trial.h"
 
 enum {
   PUMP_BATCH = 64,      // deliveries started in one go, then the loop looks at its sockets
@@ -25,6 +26,7 @@ struct dispatch {
   const struct log *log;
   struct lanes lanes;
   struct sender sender;
+  struct trials *trials;
   struct loop_timer pump_timer, rescan_timer;
   int64_t rescan_after;    // target id that the pass has come to
   bool rescan_all;         // this pass asks the store for lanes that we have, too
@@ -394,6 +396,10 @@ static void run_state(struct loop_task *task) {
   message_end(message);
 }
 
+const struct retry_config *dispatch_retry(const struct dispatch *dispatch) {
+  return &dispatch->config.retry;
+}
+
 void dispatch_lane_state(struct dispatch *dispatch, int64_t target_id, struct dispatch_lane_state *out) {
   *out = (struct dispatch_lane_state){0};
   struct message *message = message_new(dispatch, run_state, &target_id, 1, sizeof(target_id));
@@ -441,11 +447,18 @@ struct dispatch *dispatch_new(struct loop *loop, struct http_client *client, str
   dispatch->sender.ctx = dispatch;
   sender_init(&dispatch->sender, metrics);
   init_metrics(&dispatch->metrics, metrics);
-  if (lanes_init(&dispatch->lanes, err) != 0) {
+  const struct trials_config trials = {.loop = loop, .client = client, .dispatch = &dispatch->config, .log = log};
+  dispatch->trials = trials_new(&trials, err);
+  if (!dispatch->trials || lanes_init(&dispatch->lanes, err) != 0) {
+    trials_free(dispatch->trials);
     free(dispatch);
     return NULL;
   }
   return dispatch;
+}
+
+struct trials *dispatch_trials(struct dispatch *dispatch) {
+  return dispatch->trials;
 }
 
 int dispatch_start(struct dispatch *dispatch, struct error *err) {
@@ -456,12 +469,15 @@ void dispatch_drain(struct dispatch *dispatch, void (*on_drained)(void *ctx), vo
   dispatch->draining = true;
   dispatch->on_drained = on_drained;
   dispatch->drained_ctx = ctx;
+  trials_close(dispatch->trials); // a person is told at once; a pool thread must not wait for a receiver
   pump_soon(dispatch);
 }
 
 void dispatch_free(struct dispatch *dispatch) {
   if (!dispatch)
     return;
+  trials_close(dispatch->trials);
+  trials_free(dispatch->trials);
   sender_free(&dispatch->sender);
   lanes_free(&dispatch->lanes);
   loop_timer_cancel(dispatch->loop, &dispatch->pump_timer);

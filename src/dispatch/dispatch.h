@@ -14,6 +14,7 @@
 #include "store/store.h"
 
 struct dispatch;
+struct trials;
 
 struct dispatch_config {
   struct retry_config retry;
@@ -28,6 +29,7 @@ struct dispatch_config {
   int64_t breaker_span_ms;                                             // ... over at least 30 s
   int64_t probe_min_ms, probe_max_ms;                                  // 30 s doubling to 15 m
   int64_t rescan_ms;      // 30000: the store is asked for lanes that no notice named
+  size_t max_trials;      // 2: tests of webhooks on their way at once
   const char *portal_url; // base of links in chat messages, may be ""
   const char *user_agent; // "Harbinger/VERSION"
 };
@@ -49,11 +51,17 @@ void dispatch_wake(struct dispatch *dispatch, const int64_t *targets, size_t len
 // Any thread: the store is broken or well again; nothing is claimed while it is broken.
 void dispatch_store_health(struct dispatch *dispatch, bool healthy);
 
-// Loop thread: claim nothing more; `on_drained` when nothing runs.
+// For tests of webhooks (trial.h), which go out from the same loop.
+struct trials *dispatch_trials(struct dispatch *dispatch);
+
+// Loop thread: claim nothing more, end tests at once; `on_drained` when nothing runs.
 void dispatch_drain(struct dispatch *dispatch, void (*on_drained)(void *ctx), void *ctx);
 // Running calls are cancelled. No attempt may be with the writer any more: after a drain, or after store_stop and running
 // the loop until nothing is left.
 void dispatch_free(struct dispatch *dispatch);
+
+// The rules of this sender's retries, for explanations. Any thread; lives as long as the sender.
+const struct retry_config *dispatch_retry(const struct dispatch *dispatch);
 
 struct dispatch_lane_state { // for people: why is nothing sent?
   bool known;                // the lane has work

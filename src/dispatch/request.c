@@ -2,8 +2,9 @@
 #include "dispatch/request.h"
 
 #include "base/clock.h"
+#include "dispatch/redact.h"
 
-enum { REQUEST_MAX_QUOTED_BYTES = 100 };
+enum { REQUEST_MAX_QUOTED_BYTES = 100, KEEP_BODY_BYTES = 4096, READ_BODY_BYTES = 65536 };
 
 struct format_input request_format(const struct route *route, const struct event *event, const char *portal_url) {
   return (struct format_input){.event = event,
@@ -17,16 +18,16 @@ static int no_memory(struct error *err) {
   return error_set(err, ERR_NO_MEMORY, "no memory for a delivery");
 }
 
-static int make_body(const struct route *route, const struct delivery_load *load, const char *portal_url,
+static int make_body(const struct route *route, const struct request_input *input, const char *portal_url,
                      struct arena *arena, struct request *out, struct error *err) {
-  if (load->body.ptr) {
-    out->body = load->body;
+  if (input->stored_body.ptr) {
+    out->body = input->stored_body;
     return 0;
   }
-  struct format_input input = request_format(route, &load->event, portal_url);
+  struct format_input format = request_format(route, input->event, portal_url);
   struct buf body;
   buf_init(&body, FORMAT_MAX_BODY_BYTES);
-  int rc = format_render(&input, arena, &body, err);
+  int rc = format_render(&format, arena, &body, err);
   if (rc == 0) {
     out->body = arena_str(arena, buf_str(&body));
     out->body_is_new = true;
@@ -40,31 +41,52 @@ static void add(struct request *out, const char *name, struct str value) {
   out->headers[out->headers_len++] = (struct http_header){str_of(name), value};
 }
 
-int request_make(const struct route *route, const struct delivery_load *load, const char *portal_url,
-                 const char *user_agent, int attempt, int64_t now_wall_us, struct arena *arena, struct request *out,
-                 struct error *err) {
+int request_make(const struct route *route, const struct request_input *input, const struct dispatch_config *config,
+                 struct arena *arena, struct request *out, struct error *err) {
   char uuid[UUID_TEXT_BYTES];
   *out = (struct request){0};
-  int rc = make_body(route, load, portal_url, arena, out, err);
+  int rc = make_body(route, input, config->portal_url, arena, out, err);
   if (rc != 0)
     return rc;
-  struct str id = arena_str(arena, str_of(uuid_write(&load->event.id, uuid)));
-  struct str timestamp = arena_printf(arena, "%lld", (long long)(now_wall_us / US_PER_S));
-  struct str delivery = arena_printf(arena, "%lld", (long long)load->id);
-  struct str number = arena_printf(arena, "%d", attempt);
+  struct str id = arena_str(arena, str_of(uuid_write(&input->event->id, uuid)));
+  struct str timestamp = arena_printf(arena, "%lld", (long long)(input->now_wall_us / US_PER_S));
+  struct str delivery = arena_printf(arena, "%lld", (long long)input->delivery_id);
+  struct str number = arena_printf(arena, "%d", input->attempt);
   if (!id.ptr || !timestamp.ptr || !delivery.ptr || !number.ptr)
     return no_memory(err);
   add(out, "Content-Type", str_of(format_info(route->target.format)->content_type));
-  add(out, "User-Agent", str_of(user_agent));
+  add(out, "User-Agent", str_of(config->user_agent));
   add(out, "webhook-id", id); // Standard Webhooks: the same for every try
   add(out, "webhook-timestamp", timestamp);
   add(out, "X-Harbinger-Delivery", delivery);
   add(out, "X-Harbinger-Attempt", number);
-  add(out, "X-Harbinger-Event", str_of(event_type_name(load->event.type)));
+  add(out, "X-Harbinger-Event", str_of(event_type_name(input->event->type)));
+  if (input->is_test)
+    add(out, "X-Harbinger-Test", STR("true"));
   if (route->authorization.len > 0)
     add(out, "Authorization", route->authorization);
   return 0;
 }
+
+struct http_call_params request_call(const struct route *route, const struct request *request,
+                                     const struct dispatch_config *config) {
+  return (struct http_call_params){
+      .url = route->url,
+      .method = STR("POST"),
+      .headers = request->headers,
+      .headers_len = request->headers_len,
+      .body = request->body,
+      .guarded = true,
+      .skip_cert_verify = route->target.skip_cert_verify,
+      .keep_body_bytes = KEEP_BODY_BYTES,
+      .read_body_bytes = READ_BODY_BYTES,
+      .connect_timeout_ms = config->connect_timeout_ms,
+      .first_byte_timeout_ms = config->first_byte_timeout_ms,
+      .total_timeout_ms = config->total_timeout_ms,
+  };
+}
+
+// ---- what is kept ---------------------------------------------------------------------------------------------------
 
 static struct str keep(struct buf *text, struct arena *arena) {
   struct str kept = arena_str(arena, buf_str(text));
@@ -82,7 +104,7 @@ static void put_line(struct buf *text, struct str name, struct str value) {
   buf_put_char(text, '\n');
 }
 
-struct str request_recorded(const struct request *request, const struct route *route, struct arena *arena) {
+static struct str request_lines(const struct request *request, const struct route *route, struct arena *arena) {
   struct buf text;
   buf_init(&text, REQUEST_MAX_RECORDED_BYTES + 1);
   if (route->has_url) {
@@ -99,7 +121,7 @@ struct str request_recorded(const struct request *request, const struct route *r
   return keep(&text, arena);
 }
 
-struct str request_recorded_answer(const struct http_head *head, struct arena *arena) {
+static struct str answer_lines(const struct http_head *head, struct arena *arena) {
   struct buf text;
   buf_init(&text, REQUEST_MAX_RECORDED_BYTES + 1);
   for (size_t i = 0; i < head->headers_len; i++) {
@@ -131,4 +153,43 @@ struct str request_failure_words(const struct http_result *result, enum target_t
     words = arena_printf(arena, "the receiver answered %d %s", result->status, http_reason(result->status));
   }
   return words.ptr ? str_trim(words) : STR_EMPTY; // a status without a name leaves a blank
+}
+
+static void record_answer(const struct http_result *answer, struct str secret, struct arena *arena,
+                          struct attempt *out) {
+  out->dns_us = answer->timings.dns_us;
+  out->connect_us = answer->timings.connect_us;
+  out->tls_us = answer->timings.tls_us;
+  out->first_byte_us = answer->timings.first_byte_us;
+  out->total_us = answer->timings.total_us;
+  out->connection_reused = answer->reused;
+  if (answer->outcome != HTTP_OUTCOME_ANSWERED)
+    return;
+  out->status = answer->status;
+  struct str body = arena_str(arena, answer->body);
+  out->response_headers = redact_authorization(answer_lines(answer->head, arena), secret, arena);
+  out->response_body = redact_authorization(body.ptr ? body : STR_EMPTY, secret, arena);
+  if (answer->truncated)
+    out->response_body = redact_cut_end(out->response_body, secret, arena);
+}
+
+void request_record(const struct route *route, const struct request *request, const struct http_result *answer,
+                    const char *outcome, struct str words, int64_t started_at_us, int64_t ended_at_us,
+                    struct arena *arena, struct attempt *out) {
+  *out = (struct attempt){
+      .started_at_us = started_at_us,
+      .ended_at_us = ended_at_us,
+      .outcome = str_of(outcome),
+      .words = words,
+      .request_headers = request_lines(request, route, arena),
+      .response_headers = STR_EMPTY,
+      .response_body = STR_EMPTY,
+      .dns_us = -1,
+      .connect_us = -1,
+      .tls_us = -1,
+      .first_byte_us = -1,
+      .total_us = -1,
+  };
+  if (answer)
+    record_answer(answer, route->authorization, arena, out);
 }

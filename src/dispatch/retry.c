@@ -101,25 +101,30 @@ static struct str first_word(struct str body) {
   return str_slice(body, 0, len);
 }
 
-// 429 stays what it is whatever its body says: a rate limit.
-static struct retry_verdict judge_slack(const struct http_result *result) {
+// The error that the answer names; NULL when it names none. 429 stays what it is whatever its body says: a rate limit.
+static const struct chat_rule *chat_rule_of(enum target_type type, const struct http_result *result) {
+  if (type != TARGET_SLACK || result->outcome != HTTP_OUTCOME_ANSWERED || result->status == 429)
+    return NULL;
   struct str word = first_word(result->body);
-  if (result->status == 429)
-    return judge_answer(result);
   for (size_t i = 0; i < ARRAY_LEN(SLACK_RULES); i++) {
-    if (str_eq_c(word, SLACK_RULES[i].body)) {
-      // A message that Slack does not take says nothing about the endpoint.
-      return (struct retry_verdict){.class = SLACK_RULES[i].class,
-                                    .outcome = "http_error",
-                                    .spends_breaker = SLACK_RULES[i].class != RETRY_NEVER};
-    }
+    if (str_eq_c(word, SLACK_RULES[i].body))
+      return &SLACK_RULES[i];
   }
-  return judge_answer(result);
+  return NULL;
+}
+
+static struct retry_verdict judge_chat(const struct chat_rule *rule) {
+  // A message that Slack does not take says nothing about the endpoint.
+  return (struct retry_verdict){
+      .class = rule->class, .outcome = "http_error", .spends_breaker = rule->class != RETRY_NEVER};
 }
 
 struct retry_verdict retry_judge(enum target_type type, const struct http_result *result) {
+  const struct chat_rule *chat = chat_rule_of(type, result);
+  if (chat)
+    return judge_chat(chat);
   if (result->outcome == HTTP_OUTCOME_ANSWERED)
-    return type == TARGET_SLACK ? judge_slack(result) : judge_answer(result);
+    return judge_answer(result);
   for (size_t i = 0; i < ARRAY_LEN(OUTCOME_RULES); i++) {
     if (OUTCOME_RULES[i].outcome == result->outcome)
       return (struct retry_verdict){.class = OUTCOME_RULES[i].class,
@@ -210,6 +215,74 @@ static void put_duration(struct buf *out, int64_t ms) {
     }
   }
   buf_printf(out, "%lld ms", (long long)ms);
+}
+
+// The recorded try as the result that was judged then. False when it is none of an answer's or a request's.
+static bool past_result(const struct retry_past *past, struct http_result *out) {
+  *out = (struct http_result){.outcome = HTTP_OUTCOME_ANSWERED, .status = past->status, .body = past->response_body};
+  if (past->status > 0)
+    return true;
+  for (size_t i = 0; i < ARRAY_LEN(OUTCOME_RULES); i++) {
+    out->outcome = OUTCOME_RULES[i].outcome;
+    if (str_eq_c(past->outcome, OUTCOME_RULES[i].name))
+      return true;
+  }
+  return false;
+}
+
+static const char *meaning_of(enum target_type type, const struct http_result *result) {
+  if (chat_rule_of(type, result)) // the status beside it may be any
+    return "Slack names the reason in its answer";
+  if (result->outcome == HTTP_OUTCOME_ANSWERED)
+    return status_rule_of(result->status)->words;
+  for (size_t i = 0; i < ARRAY_LEN(OUTCOME_RULES); i++) {
+    if (OUTCOME_RULES[i].outcome == result->outcome)
+      return OUTCOME_RULES[i].words;
+  }
+  return "";
+}
+
+static void put_given_up(const struct retry_config *config, enum retry_class class, struct buf *out) {
+  switch (class) {
+  case RETRY_FEW:
+    buf_printf(out, "such an answer is tried %d times and no more", config->permanent_tries);
+    break;
+  case RETRY_NEVER:
+    buf_put_c(out, "another try cannot help");
+    break;
+  default:
+    buf_put_c(out, "given up, as the schedule ends ");
+    put_duration(out, config->give_up_ms);
+    buf_put_c(out, " after the first try");
+    break;
+  }
+}
+
+void retry_explain(const struct retry_config *config, const struct retry_past *past, enum retry_followed followed,
+                   struct buf *out) {
+  struct http_result result;
+  if (!past_result(past, &result))
+    return;
+  struct retry_verdict verdict = retry_judge(past->type, &result);
+  if (verdict.class == RETRY_SUCCESS)
+    return;
+  buf_printf(out, "%s: ", meaning_of(past->type, &result));
+  if (followed == RETRY_FOLLOWED_CANCEL) {
+    buf_put_c(out, "not tried again, because the webhook was disabled, changed or deleted");
+  } else if (followed == RETRY_FOLLOWED_FAILED) {
+    put_given_up(config, verdict.class, out);
+  } else if (verdict.class == RETRY_SUSPEND) {
+    buf_put_c(out, followed == RETRY_FOLLOWED ? "the target was suspended, and tried again once it was resumed"
+                                              : "the target is suspended; its deliveries wait until it is resumed");
+  } else {
+    buf_put_c(out, followed == RETRY_FOLLOWED ? "tried again, up to " : "tried again, within ");
+    put_duration(out, step_ms(config, past->number));
+    buf_put_c(out, followed == RETRY_FOLLOWED ? " later" : "");
+    if (verdict.pauses_lane)
+      buf_put_c(out, " or when the pause that it asked for is over");
+    if (verdict.class == RETRY_FEW)
+      buf_printf(out, "; such an answer is tried %d times", config->permanent_tries);
+  }
 }
 
 static void put_next(const struct retry_config *config, enum retry_class class, bool pauses_lane, struct buf *out) {

@@ -47,6 +47,25 @@ enum retry_action retry_next(const struct retry_config *config, enum retry_class
                              int64_t first_try_us, int64_t now_us, uint32_t random, int64_t *wait_ms);
 int retry_prio(enum event_type type, int attempts); // the lane's class of the next try
 
+// A try of the past, as it was recorded.
+struct retry_past {
+  enum target_type type;
+  struct str outcome; // as in retry_verdict
+  int status;         // 0 without an answer
+  struct str response_body;
+  int number; // of the try, from 1
+};
+enum retry_followed {
+  RETRY_FOLLOWED,        // by another try
+  RETRY_FOLLOWED_LATER,  // it waits for the next one
+  RETRY_FOLLOWED_FAILED, // it was the last: the delivery failed
+  RETRY_FOLLOWED_CANCEL, // it was the last: the delivery was cancelled
+};
+// Why the try was followed by another or was not, for a person, by the rules above; nothing after a success and for an
+// outcome that is none of theirs.
+void retry_explain(const struct retry_config *config, const struct retry_past *past, enum retry_followed followed,
+                   struct buf *out);
+
 // The table of docs/receiving.md in Markdown.
 void retry_write_table(const struct retry_config *config, struct buf *out);
 

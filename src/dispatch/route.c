@@ -50,7 +50,7 @@ static int take_apart(struct route *route, struct error *err) {
   return 0;
 }
 
-struct route *route_load(struct store *store, struct store_conn *reader, int64_t target_id, struct error *err) {
+static struct route *route_new(int64_t target_id, struct error *err) {
   struct arena *arena = arena_new(ROUTE_MAX_BYTES);
   struct route *route = arena ? ARENA_NEW(arena, struct route) : NULL;
   if (!route) {
@@ -60,13 +60,44 @@ struct route *route_load(struct store *store, struct store_conn *reader, int64_t
   }
   route->arena = arena;
   route->users = 1;
+  return route;
+}
+
+struct route *route_load(struct store *store, struct store_conn *reader, int64_t target_id, struct error *err) {
+  struct route *route = route_new(target_id, err);
+  if (!route)
+    return NULL;
   // Before reading: a change that comes in between is then seen at the next look.
   route->generation = store_policy_generation(store);
-  if (target_get(reader, target_id, arena, &route->target, &route->enabled, err) != 0 || take_apart(route, err) != 0) {
-    arena_free(arena);
+  if (target_get(reader, target_id, route->arena, &route->target, &route->enabled, err) != 0 ||
+      take_apart(route, err) != 0) {
+    route_drop(route);
     return NULL;
   }
   return route;
+}
+
+struct route *route_of_target(const struct target *target, struct error *err) {
+  struct route *route = route_new(target->id, err);
+  if (!route)
+    return NULL;
+  // What a request is made of; the rest is about saving and waiting.
+  route->target = (struct target){.id = target->id,
+                                  .policy_id = target->policy_id,
+                                  .type = target->type,
+                                  .address = arena_str(route->arena, target->address),
+                                  .auth_header = arena_str(route->arena, target->auth_header),
+                                  .skip_cert_verify = target->skip_cert_verify,
+                                  .format = target->format,
+                                  .extras = target->extras};
+  route->enabled = true;
+  int rc = route->target.address.ptr && route->target.auth_header.ptr
+               ? take_apart(route, err)
+               : error_set(err, ERR_NO_MEMORY, "no memory for a target");
+  if (rc == 0)
+    return route;
+  route_drop(route);
+  return NULL;
 }
 
 struct route *route_use(struct route *route) {

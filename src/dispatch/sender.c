@@ -3,15 +3,12 @@
 
 #include <stdlib.h>
 
-#include "dispatch/redact.h"
 #include "dispatch/request.h"
 
 enum {
   SENDING_MAX_BYTES = 16 * 1024 * 1024, // event, body, what is recorded
   SENDING_ATTEMPTS_MAX_BYTES = 16 * 1024 * 1024,
   SENDING_MAX_TRIES = 1000, // the store numbers attempts to 1,023
-  KEEP_BODY_BYTES = 4096,
-  READ_BODY_BYTES = 65536,
 };
 
 // The last two are ours: a delivery that cannot be made into a request, and our own limits (never recorded).
@@ -255,46 +252,17 @@ static void decide(struct sending *sending, const struct lane_report *report) {
   result->suspend_reason = result->attempt.words;
 }
 
-static void begin_attempt(struct sending *sending, const char *outcome, struct str words) {
+// `answer` NULL: nothing was sent.
+static void begin_record(struct sending *sending, const struct http_result *answer, const char *outcome,
+                         struct str words) {
   struct attempt_result *result = &sending->result;
-  int64_t now_us = wall_us(sending->sender);
   *result = (struct attempt_result){.format_key = sending->format_key, .body = STR_EMPTY, .suspend_reason = STR_EMPTY};
-  result->attempt = (struct attempt){
-      .delivery_id = sending->load.id,
-      .number = sending->load.attempts + 1,
-      .started_at_us = sending->started_at_us,
-      .ended_at_us = now_us,
-      .outcome = str_of(outcome),
-      .words = words,
-      .request_headers = request_recorded(&sending->request, sending->route, sending->arena),
-      .response_headers = STR_EMPTY,
-      .response_body = STR_EMPTY,
-      .dns_us = -1,
-      .connect_us = -1,
-      .tls_us = -1,
-      .first_byte_us = -1,
-      .total_us = -1,
-  };
+  request_record(sending->route, &sending->request, answer, outcome, words, sending->started_at_us,
+                 wall_us(sending->sender), sending->arena, &result->attempt);
+  result->attempt.delivery_id = sending->load.id;
+  result->attempt.number = sending->load.attempts + 1;
   if (sending->request.body_is_new)
     result->body = sending->request.body;
-}
-
-static void describe_answer(struct sending *sending, const struct http_result *answer) {
-  struct attempt *attempt = &sending->result.attempt;
-  attempt->dns_us = answer->timings.dns_us;
-  attempt->connect_us = answer->timings.connect_us;
-  attempt->tls_us = answer->timings.tls_us;
-  attempt->first_byte_us = answer->timings.first_byte_us;
-  attempt->total_us = answer->timings.total_us;
-  attempt->connection_reused = answer->reused;
-  if (answer->outcome != HTTP_OUTCOME_ANSWERED)
-    return;
-  attempt->status = answer->status;
-  struct str secret = sending->route->authorization;
-  struct str headers = request_recorded_answer(answer->head, sending->arena);
-  struct str body = arena_str(sending->arena, answer->body);
-  attempt->response_headers = redact_authorization(headers, secret, sending->arena);
-  attempt->response_body = redact_authorization(body.ptr ? body : STR_EMPTY, secret, sending->arena);
 }
 
 static int64_t read_retry_after(const struct sending *sending, const struct http_result *answer) {
@@ -337,8 +305,7 @@ static void on_done(void *ctx, const struct http_result *answer) {
   struct str words = STR_EMPTY;
   if (report.verdict.class != RETRY_SUCCESS)
     words = request_failure_words(answer, type, sending->arena);
-  begin_attempt(sending, report.verdict.outcome, words);
-  describe_answer(sending, answer);
+  begin_record(sending, answer, report.verdict.outcome, words);
   decide(sending, &report);
   metric_observe(sender->metrics.attempt_seconds, (double)answer->timings.total_us / (double)US_PER_S);
   hand_over(sending);
@@ -379,32 +346,20 @@ static void on_slow_timer(struct loop_timer *timer) {
   sender->on_released(sender->ctx);
 }
 
-static struct http_call_params call_params(struct sending *sending) {
-  const struct dispatch_config *config = sending->sender->config;
-  return (struct http_call_params){
-      .url = sending->route->url,
-      .method = STR("POST"),
-      .headers = sending->request.headers,
-      .headers_len = sending->request.headers_len,
-      .body = sending->request.body,
-      .guarded = true,
-      .skip_cert_verify = sending->route->target.skip_cert_verify,
-      .keep_body_bytes = KEEP_BODY_BYTES,
-      .read_body_bytes = READ_BODY_BYTES,
-      .connect_timeout_ms = config->connect_timeout_ms,
-      .first_byte_timeout_ms = config->first_byte_timeout_ms,
-      .total_timeout_ms = config->total_timeout_ms,
-      .on_connected = on_connected,
-      .on_done = on_done,
-      .ctx = sending,
-  };
+static int send_request(struct sending *sending, struct error *err) {
+  struct http_call_params params = request_call(sending->route, &sending->request, sending->sender->config);
+  params.on_connected = on_connected;
+  params.on_done = on_done;
+  params.ctx = sending;
+  sending->call = http_client_start(sending->sender->client, &params, err);
+  return sending->call ? 0 : (int)err->code;
 }
 
 // It cannot be made into a request: the words go into its history as a failed try that nobody was sent.
 static void record_unsendable(struct sending *sending, const struct error *why) {
   struct str words = arena_str(sending->arena, str_of(why->text));
   struct lane_report report = {.verdict = {.class = RETRY_FEW, .outcome = "unsendable"}, .retry_after_ms = -1};
-  begin_attempt(sending, report.verdict.outcome, words.ptr ? words : STR_EMPTY);
+  begin_record(sending, NULL, report.verdict.outcome, words.ptr ? words : STR_EMPTY);
   count(sending->sender->metrics.attempts, report.verdict.outcome);
   decide(sending, &report);
   hand_over(sending);
@@ -419,14 +374,15 @@ static void start_call(struct sending *sending) {
   const struct dispatch_config *config = sending->sender->config;
   struct lane *lane = sending->lane;
   int rc = sending->route->has_url ? 0 : error_set(&err, sending->route->why.code, "%s", sending->route->why.text);
+  const struct request_input input = {.event = &sending->load.event,
+                                      .stored_body = sending->load.body,
+                                      .delivery_id = sending->load.id,
+                                      .attempt = sending->load.attempts + 1,
+                                      .now_wall_us = sending->started_at_us};
   if (rc == 0)
-    rc = request_make(sending->route, &sending->load, config->portal_url, config->user_agent,
-                      sending->load.attempts + 1, sending->started_at_us, sending->arena, &sending->request, &err);
-  if (rc == 0) {
-    struct http_call_params params = call_params(sending);
-    sending->call = http_client_start(sending->sender->client, &params, &err);
-    rc = sending->call ? 0 : (int)err.code;
-  }
+    rc = request_make(sending->route, &input, config, sending->arena, &sending->request, &err);
+  if (rc == 0)
+    rc = send_request(sending, &err);
   if (rc == 0) {
     lane->active++;
     if (sending->route->target.type == TARGET_SLACK)

@@ -249,15 +249,30 @@ static bool port_is_open(const struct policy *policy, uint16_t port) {
   return (port == 80 || port == 443 || port >= 1024) && !port_in(denied_ports, ARRAY_LEN(denied_ports), port);
 }
 
-// What a person reads. One text per verdict: it names no address, and does not say which of the ranges it was.
-static int explain(enum egress_verdict verdict, uint16_t port, struct error *err) {
+#define MAY_BE_ALLOWED "the target is in a private network that webhooks may not reach; an administrator can allow "
+#define ALLOWING_API "PUT /api/v2.0/harbinger/egress"
+
+// `typed`: the address as the person wrote it, which is no news to him.
+static int explain_private(const struct address *typed, struct error *err) {
+  char text[ADDRESS_TEXT_BYTES];
+  if (!typed)
+    return error_set(err, ERR_BLOCKED,
+                     MAY_BE_ALLOWED
+                     "its range: `harbinger egress allow CIDR`, for example 10.1.0.0/16, or " ALLOWING_API);
+  const struct cidr alone = {.base = *typed, .prefix_len = typed->family == AF_INET ? 32 : 128};
+  return error_set(err, ERR_BLOCKED,
+                   MAY_BE_ALLOWED "it: `harbinger egress allow %s`, or the range around it, or " ALLOWING_API,
+                   cidr_write(&alone, text));
+}
+
+// What a person reads. One text per verdict: it names no address that the name of a target stands for, and does not say
+// which of the ranges it was.
+static int explain(enum egress_verdict verdict, uint16_t port, const struct address *typed, struct error *err) {
   switch (verdict) {
   case EGRESS_ALLOWED:
     return 0;
   case EGRESS_PRIVATE:
-    return error_set(err, ERR_BLOCKED,
-                     "the target is in a private network that webhooks may not reach; an administrator can "
-                     "allow its range with `harbinger egress allow CIDR`");
+    return explain_private(typed, err);
   case EGRESS_PORT:
     return error_set(err, ERR_BLOCKED,
                      "port %u is not open to webhooks; use 80, 443 or a port from 1024 up that belongs to no "
@@ -281,7 +296,7 @@ static enum egress_verdict judge(struct egress *egress, const struct address *ad
 
 enum egress_verdict egress_check(struct egress *egress, const struct address *address, struct error *err) {
   enum egress_verdict verdict = judge(egress, address);
-  (void)explain(verdict, address->port, err);
+  (void)explain(verdict, address->port, NULL, err);
   return verdict;
 }
 
@@ -301,7 +316,7 @@ int egress_check_url(struct egress *egress, const struct url *url, struct error 
   else if (is_localhost(url->host))
     memcpy(address.bytes, (const uint8_t[]){127, 0, 0, 1}, 4);
   address.port = url->port;
-  return explain(judge(egress, &address), url->port, err);
+  return explain(judge(egress, &address), url->port, url->host_is_address ? &url->address : NULL, err);
 }
 
 // ---- changing the policy

@@ -232,6 +232,86 @@ static void test_the_table_says_what_the_code_does(void **state) {
   buf_free(&out);
 }
 
+static void assert_explained(enum target_type type, const char *outcome, int status, const char *body, int number,
+                             enum retry_followed followed, const char *expected) {
+  struct retry_config config = config_default();
+  const struct retry_past past = {
+      .type = type, .outcome = str_of(outcome), .status = status, .response_body = str_of(body), .number = number};
+  struct buf out;
+
+  buf_init(&out, 1024);
+  retry_explain(&config, &past, followed, &out);
+  assert_false(out.failed);
+  if (!str_eq_c(buf_str(&out), expected))
+    fail_msg("%.*s, not %s", STR_ARG(buf_str(&out)), expected);
+  buf_free(&out);
+}
+
+static void test_a_try_says_why_another_followed(void **state) {
+  static const struct {
+    const char *outcome;
+    int status, number;
+    enum retry_followed followed;
+    const char *words;
+  } CASES[] = {
+      {"http_error", 500, 1, RETRY_FOLLOWED, "the receiver failed: tried again, up to 5 s later"},
+      {"http_error", 599, 3, RETRY_FOLLOWED_LATER, "the receiver failed: tried again, within 2 min"},
+      {"http_error", 503, 2, RETRY_FOLLOWED_LATER,
+       "the receiver is not there just now: tried again, within 30 s or when the pause that it asked for is over"},
+      {"http_error", 429, 10, RETRY_FOLLOWED,
+       "the receiver asks for less: tried again, up to 8 h later or when the pause that it asked for is over"},
+      {"http_error", 404, 2, RETRY_FOLLOWED,
+       "the receiver does not want this request: tried again, up to 30 s later; such an answer is tried 3 times"},
+      {"http_error", 302, 3, RETRY_FOLLOWED_FAILED,
+       "a redirect; it is not followed: such an answer is tried 3 times and no more"},
+      {"http_error", 410, 1, RETRY_FOLLOWED_LATER,
+       "the endpoint is gone: the target is suspended; its deliveries wait until it is resumed"},
+      {"http_error", 410, 1, RETRY_FOLLOWED,
+       "the endpoint is gone: the target was suspended, and tried again once it was resumed"},
+      {"connect", 0, 1, RETRY_FOLLOWED, "no connection: refused, unreachable: tried again, up to 5 s later"},
+      {"timeout", 0, 17, RETRY_FOLLOWED_FAILED,
+       "no answer within the deadlines: given up, as the schedule ends 3 d after the first try"},
+      {"blocked", 0, 3, RETRY_FOLLOWED_FAILED,
+       "our egress guard refused the address; nothing was sent: such an answer is tried 3 times and no more"},
+      {"dns", 0, 1, RETRY_FOLLOWED_CANCEL,
+       "the name could not be resolved: not tried again, because the webhook was disabled, changed or deleted"},
+      {"http_error", 410, 1, RETRY_FOLLOWED_CANCEL,
+       "the endpoint is gone: not tried again, because the webhook was disabled, changed or deleted"},
+  };
+
+  (void)state;
+  for (size_t i = 0; i < ARRAY_LEN(CASES); i++)
+    assert_explained(TARGET_HTTP, CASES[i].outcome, CASES[i].status, "", CASES[i].number, CASES[i].followed,
+                     CASES[i].words);
+}
+
+static void test_slacks_words_explain_a_try(void **state) {
+  static const char waits[] =
+      "Slack names the reason in its answer: the target is suspended; its deliveries wait until "
+      "it is resumed";
+
+  (void)state;
+  assert_explained(TARGET_SLACK, "http_error", 400, "invalid_payload", 1, RETRY_FOLLOWED_FAILED,
+                   "Slack names the reason in its answer: another try cannot help");
+  assert_explained(TARGET_SLACK, "http_error", 404, "no_service", 1, RETRY_FOLLOWED_LATER, waits);
+  // An error in an answer of 200 is no delivery, whatever the status says.
+  assert_explained(TARGET_SLACK, "http_error", 200, " channel_not_found\n", 1, RETRY_FOLLOWED_LATER, waits);
+  assert_explained(TARGET_SLACK, "http_error", 429, "no_service", 1, RETRY_FOLLOWED_LATER,
+                   "the receiver asks for less: tried again, within 5 s or when the pause that it asked for is over");
+  assert_explained(TARGET_HTTP, "success", 200, "channel_not_found", 1, RETRY_FOLLOWED_LATER, "");
+}
+
+static void test_a_success_and_what_no_rule_knows_need_no_words(void **state) {
+  (void)state;
+  for (int followed = RETRY_FOLLOWED; followed <= RETRY_FOLLOWED_CANCEL; followed++) {
+    assert_explained(TARGET_HTTP, "success", 204, "", 1, (enum retry_followed)followed, "");
+    assert_explained(TARGET_SLACK, "success", 200, "ok", 1, (enum retry_followed)followed, "");
+    assert_explained(TARGET_HTTP, "local", 0, "", 1, (enum retry_followed)followed, "");
+    assert_explained(TARGET_HTTP, "", 0, "", 1, (enum retry_followed)followed, "");
+    assert_explained(TARGET_HTTP, "of another version", 0, "", 1, (enum retry_followed)followed, "");
+  }
+}
+
 static void test_the_breaker_opens_after_failures_over_a_span(void **state) {
   (void)state;
   const struct breaker_config config = {
@@ -307,6 +387,9 @@ int main(void) {
       cmocka_unit_test(test_answers_that_a_retry_will_hardly_change),
       cmocka_unit_test(test_pulls_and_retries_come_after_pushes),
       cmocka_unit_test(test_the_table_says_what_the_code_does),
+      cmocka_unit_test(test_a_try_says_why_another_followed),
+      cmocka_unit_test(test_slacks_words_explain_a_try),
+      cmocka_unit_test(test_a_success_and_what_no_rule_knows_need_no_words),
       cmocka_unit_test(test_the_breaker_opens_after_failures_over_a_span),
       cmocka_unit_test(test_a_success_ends_the_streak),
       cmocka_unit_test(test_the_window_is_bounded_and_forgets_without_losing),
