@@ -4,6 +4,7 @@ import pytest
 
 MARKERS = {
     "long": "takes minutes; runs with ./test --long only",
+    "portal": "in a browser; given to every test with a page",
     "busy": "many threads at work; .ci/run repeats it in the ThreadSanitizer build",
 }
 

@@ -4,13 +4,17 @@
 #include <stdlib.h>
 
 #include "api/call.h"
+#include "api/feed.h"
+#include "api/rate_limit.h"
 #include "api/routes.h"
+#include "api/session.h"
 
 enum { ERROR_BODY_BYTES = 4 * ERROR_TEXT_BYTES };
 
 struct api {
   struct api_config config;
   size_t running; // loop thread
+  struct rate_limit *test_limit;
 };
 
 // A request on its way: loop, pool, loop. Lives in the request's arena.
@@ -20,7 +24,8 @@ struct api_flight {
   struct loop_timer delayed;
   struct api *api;
   struct api_call call;
-  int64_t delay_ms; // wrong credentials: how long the answer is held back
+  bool must_hash; // on a login thread
+  bool identified;
 };
 
 void api_write_error(enum errcode code, int status, const char *words, struct buf *out) {
@@ -40,7 +45,7 @@ void api_write_error(enum errcode code, int status, const char *words, struct bu
 }
 
 bool api_owns(struct str path) {
-  return str_starts_c(path, "/api/") || str_eq_c(path, "/api");
+  return str_starts_c(path, "/api/") || str_eq_c(path, "/api") || str_starts_c(path, "/c/");
 }
 
 static void respond_error(struct http_request *request, enum errcode code, const char *words,
@@ -75,15 +80,25 @@ static void hide_words(struct api_call *call, struct error *err) {
   }
 }
 
+// Credentials are judged before anything else: wrong ones are 401 on every path.
+static int call_identify(struct api_flight *flight, struct error *err) {
+  struct api_call *call = &flight->call;
+  struct str authorization = http_head_get(call->request->head, "Authorization");
+
+  if (flight->identified) // by a login thread
+    return 0;
+  int rc = auth_identify(call->config->auth, call->conn, authorization, &call->request->peer, call->arena,
+                         &call->identity, &call->delay_ms, err);
+  if (rc == 0)
+    rc = session_begin(call, err);
+  flight->identified = rc == 0;
+  return rc;
+}
+
 static int call_run(struct api_flight *flight, struct error *err) {
   struct api_call *call = &flight->call;
   const struct api_route *route;
-  struct str authorization = http_head_get(call->request->head, "Authorization");
-  // Credentials are judged before anything else: wrong ones are 401 on every path.
-  int rc = auth_identify(call->config->auth, call->conn, authorization, &call->request->peer, call->arena,
-                         &call->identity, &flight->delay_ms, err);
-  if (rc == 0)
-    rc = route_find(call, &route, err);
+  int rc = route_find(call, &route, err);
   if (rc != 0)
     return rc;
   call->route = route;
@@ -108,15 +123,29 @@ static void call_fail(struct api_call *call, struct error *err) {
   api_write_error(err->code, call->status, err->text, &call->body);
 }
 
+// A login thread hashes and does nothing else, as long as the others take the rest: a call may wait for a receiver, and
+// who logs in must not wait with it. True: the flight is theirs.
+static bool pass_on(struct api_flight *flight) {
+  if (!flight->must_hash)
+    return false;
+  flight->must_hash = false;
+  return pool_add(flight->call.config->pool, &flight->job) == 0;
+}
+
 static void flight_run(struct pool_job *job, void *thread_context) {
   struct api_flight *flight = CONTAINER_OF(job, struct api_flight, job);
   struct api_call *call = &flight->call;
   struct error err = {.code = ERR_OK};
 
   call->conn = thread_context;
-  int rc = call_run(flight, &err);
+  int rc = call_identify(flight, &err);
+  if (rc == 0 && pass_on(flight))
+    return;
+  if (rc == 0)
+    rc = call_run(flight, &err);
   if (rc != 0) {
     err.code = (enum errcode)rc;
+    session_explain(call, &err);
     call_fail(call, &err);
   } else if (!call->content_type && call->body.len > 0) {
     call->content_type = "application/json";
@@ -128,8 +157,22 @@ static void flight_run(struct pool_job *job, void *thread_context) {
 
 // ---- on the loop ----------------------------------------------------------------------------------------------------
 
+static void flight_stream(struct api_flight *flight) {
+  struct api_call *call = &flight->call;
+  struct error err;
+
+  flight->api->running--;
+  if (feed_begin(call->watch, call->request, call->headers, call->headers_len, &err) != 0)
+    respond_error(call->request, err.code, err.text, NULL, 0);
+}
+
 static void flight_finish(struct api_flight *flight) {
   struct api_call *call = &flight->call;
+
+  if (call->watch) {
+    flight_stream(flight);
+    return;
+  }
   const struct http_response response = {
       .status = call->status,
       .content_type = call->content_type,
@@ -150,12 +193,12 @@ static void flight_answer(struct loop_task *task) {
   struct api_flight *flight = CONTAINER_OF(task, struct api_flight, answer);
   struct loop *loop = flight->api->config.loop;
 
-  if (flight->delay_ms <= 0) {
+  if (flight->call.delay_ms <= 0) {
     flight_finish(flight);
     return;
   }
   flight->delayed.on_fire = flight_delayed;
-  loop_timer_set(loop, &flight->delayed, loop_now_us(loop) + flight->delay_ms * US_PER_MS);
+  loop_timer_set(loop, &flight->delayed, loop_now_us(loop) + flight->call.delay_ms * US_PER_MS);
 }
 
 static void free_body(void *body) {
@@ -180,13 +223,20 @@ void api_handle(struct api *api, struct http_request *request) {
     return;
   }
   struct str authorization = http_head_get(request->head, "Authorization");
-  bool must_hash = auth_must_hash(api->config.auth, authorization, request->arena);
+  flight->must_hash = auth_must_hash(api->config.auth, authorization, request->arena);
+  // A login is hashed there from the form, and needs nothing else that takes long.
+  bool login = str_eq_c(request->head->path, "/c/login");
+  flight->must_hash = flight->must_hash && !login;
   api->running++;
-  if (pool_add(must_hash ? api->config.login_pool : api->config.pool, &flight->job) == 0)
+  if (pool_add(flight->must_hash || login ? api->config.login_pool : api->config.pool, &flight->job) == 0)
     return;
   api->running--;
   const struct http_header retry = {STR("Retry-After"), STR("1")};
   respond_error(request, ERR_FULL, "too many requests wait; try again", &retry, 1);
+}
+
+struct rate_limit *call_test_limit(struct api_call *call) {
+  return call->api->test_limit;
 }
 
 size_t api_running(const struct api *api) {
@@ -201,9 +251,16 @@ struct api *api_new(const struct api_config *config, struct error *err) {
     return NULL;
   }
   api->config = *config;
-  return api;
+  api->test_limit = rate_limit_new(config->tests_per_minute, err);
+  if (api->test_limit)
+    return api;
+  free(api);
+  return NULL;
 }
 
 void api_free(struct api *api) {
+  if (!api)
+    return;
+  rate_limit_free(api->test_limit);
   free(api);
 }

@@ -15,6 +15,7 @@
 enum { API_MAX_BODY_BYTES = 1024 * 1024 };
 
 struct api;
+struct feed;
 
 struct api_config {
   struct loop *loop;       // serve
@@ -24,6 +25,7 @@ struct api_config {
   struct auth *auth;
   struct dispatch *dispatch;
   struct egress *egress;
+  struct feed *feed;
   struct id_source *ids;
   const struct clock *clock;
   struct log *log;            // level settable through the API
@@ -35,6 +37,7 @@ struct api_config {
   bool reveal_auth_header;
   int64_t cancel_wait_ms;   // 1000
   int64_t token_lifetime_s; // 90 days
+  int64_t tests_per_minute; // 30 tests of webhooks per user and per project
   struct str openapi;       // text of openapi.yaml
   // For /health and /systeminfo: is the upstream configured?
   bool has_upstream;
@@ -46,7 +49,7 @@ struct api_config {
 
 struct api *api_new(const struct api_config *config, struct error *err) MUST_CHECK;
 void api_free(struct api *api);
-// Is this path one of ours: /api/...
+// Is this path one of ours: /api/..., /c/...
 bool api_owns(struct str path);
 // Take over a request; answered later on the loop. Loop thread.
 void api_handle(struct api *api, struct http_request *request);

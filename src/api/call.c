@@ -65,17 +65,17 @@ int call_query_int(struct api_call *call, const char *name, int64_t fallback, in
 
 // ---- the body -------------------------------------------------------------------------------------------------------
 
-static int check_content_type(struct api_call *call, struct error *err) {
+int call_content_type(struct api_call *call, const char *wanted, struct error *err) {
   struct str type = http_head_get(call->request->head, "Content-Type");
 
   if (!type.ptr || type.len == 0)
     type = STR("application/octet-stream"); // RFC 9110 8.3; go-swagger takes it for that, too
   ptrdiff_t end = str_find(type, ';');
   struct str media = str_trim(end < 0 ? type : str_slice(type, 0, (size_t)end));
-  if (str_ieq_c(media, "application/json"))
+  if (str_ieq_c(media, wanted))
     return 0;
-  return error_set(err, ERR_INVALID, INVALID "unsupported media type \"%.*s\", only [application/json] are allowed",
-                   STR_ARG(utf8_cut(media, QUOTED_BYTES)));
+  return error_set(err, ERR_INVALID, INVALID "unsupported media type \"%.*s\", only [%s] are allowed",
+                   STR_ARG(utf8_cut(media, QUOTED_BYTES)), wanted);
 }
 
 int call_body(struct api_call *call, struct json_object **out, struct error *err) {
@@ -83,7 +83,7 @@ int call_body(struct api_call *call, struct json_object **out, struct error *err
 
   if (call->request->body.len == 0)
     return error_set(err, ERR_INVALID, INVALID "%s in body is required", name);
-  int rc = check_content_type(call, err);
+  int rc = call_content_type(call, "application/json", err);
   if (rc != 0)
     return rc;
   rc = json_parse(call->request->body, call->arena, out, err);
@@ -138,6 +138,16 @@ int call_project(struct api_call *call, size_t i, enum auth_action action, struc
   if (rc == ERR_NOT_FOUND)
     return project_unknown(call, action, err);
   return rc != 0 ? rc : auth_allow(&call->identity, action, out->is_public, err);
+}
+
+int call_registry_host(struct api_call *call, struct str *out, struct error *err) {
+  struct url url;
+
+  *out = str_of(call->config->registry_url);
+  if (out->len > 0 || url_parse(str_of(call->config->external_url), &url, err) != 0)
+    return 0;
+  *out = url_host_header(&url, call->arena);
+  return out->ptr ? 0 : error_set(err, ERR_NO_MEMORY, "out of memory for an event");
 }
 
 // ---- the answer -----------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@
 #include "store/projects.h"
 #include "store/query.h"
 
-enum { API_MAX_PATH_PARAMS = 6, API_MAX_ANSWER_HEADERS = 8, API_MAX_ANSWER_BYTES = 32 * 1024 * 1024 };
+enum { API_MAX_PATH_PARAMS = 6, API_MAX_ANSWER_HEADERS = 12, API_MAX_ANSWER_BYTES = 32 * 1024 * 1024 };
 
 struct api_route;
 
@@ -25,6 +25,8 @@ struct api_call {
   struct str params[API_MAX_PATH_PARAMS]; // of the path, percent-decoded once, in order
   size_t params_len;
   const struct api_route *route;
+  struct str sid, csrf_cookie; // of the session in force and the CSRF token; empty: none (api/session.h)
+  bool session_ended;          // a cookie came whose session is not in force
 
   // The answer:
   int status;               // 200 unless set
@@ -32,6 +34,8 @@ struct api_call {
   struct buf body;
   struct http_header headers[API_MAX_ANSWER_HEADERS];
   size_t headers_len;
+  int64_t delay_ms;         // wrong credentials: how long it is held back
+  struct feed_watch *watch; // in place of a body: the answer becomes this stream; the handler's last act
 };
 
 typedef int api_handler(struct api_call *call, struct error *err);
@@ -43,6 +47,8 @@ typedef int api_handler(struct api_call *call, struct error *err);
 // "validation failure list:\n..." words when it is missing, no JSON, no object, or its Content-Type is not
 // application/json.
 int call_body(struct api_call *call, struct json_object **out, struct error *err) MUST_CHECK;
+// Is the body of this media type? ERR_INVALID with Harbor's words when not.
+int call_content_type(struct api_call *call, const char *wanted, struct error *err) MUST_CHECK;
 // Path parameter `i` as an integer. ERR_INVALID `validation failure list:\nNAME in path must be of type int64: "abc"`.
 int call_path_int(struct api_call *call, size_t i, const char *name, int64_t *out, struct error *err) MUST_CHECK;
 // A query parameter, decoded. False when absent.
@@ -64,6 +70,9 @@ int call_require_login(struct api_call *call, struct error *err) MUST_CHECK; // 
 // the input. `input` is the outcome of reading it (with its words in *input_err), `rights` that of asking (words in
 // *err).
 int call_judge(int input, const struct error *input_err, int rights, struct error *err) MUST_CHECK;
+// host[:port] that the resource_url of an event made here begins with: the registry's as configured, else the one that
+// clients reach us by. ERR_NO_MEMORY.
+int call_registry_host(struct api_call *call, struct str *out, struct error *err) MUST_CHECK;
 // A boolean request header, read as Harbor reads booleans (true, 1, yes, on ...).
 bool call_header_bool(const struct api_call *call, const char *name);
 
@@ -83,6 +92,8 @@ void call_field_time_ms(struct json_writer *w, const char *key, int64_t at_us);
 
 // ---- changes --------------------------------------------------------------------------------------------------------
 
+// The limit on tests of webhooks, the API's own. Any pool thread.
+struct rate_limit *call_test_limit(struct api_call *call);
 // Run `apply` in the writer together with an audit entry of this caller, in one commit.
 int call_change(struct api_call *call, int (*apply)(struct store_conn *conn, void *ctx, struct error *err), void *ctx,
                 const char *operation, const char *kind, struct str subject, struct error *err) MUST_CHECK;

@@ -2,14 +2,35 @@
 // Our own view of deliveries: everything that explains what was sent, what came back and when the next try is; and
 // sending one again.
 #include "api/delivery_view.h"
+#include "api/feed.h"
 #include "api/routes.h"
 #include "net/url.h"
+#include "store/events.h"
 #include "store/policies.h"
 
-enum { UNPAGED_MAX_ROWS = 1000 };
+enum { UNPAGED_MAX_ROWS = 1000, SUMMARY_MAX_WAITING = 10000, REASON_MAX_BYTES = 1024 };
+
+#define STREAM_FREE_S "5" // Retry-After while all streams are taken
+
+// What the event is about; left out when it is about nothing that has a name, or is trimmed.
+static int write_artifact(struct api_call *call, const struct delivery *delivery, struct json_writer *w,
+                          struct error *err) {
+  struct event event;
+  int rc = event_get(call->conn, &delivery->event_id, call->arena, &event, err);
+
+  if (rc != 0)
+    return rc == ERR_NOT_FOUND ? 0 : rc;
+  struct str name = event.artifacts_len > 0 ? event_artifact_name(&event, &event.artifacts[0], call->arena)
+                                            : event_repo_full_name(&event, call->arena);
+  if (!name.ptr)
+    return error_set(err, ERR_NO_MEMORY, "out of memory for an answer");
+  json_field_str_opt(w, "artifact", name);
+  return 0;
+}
 
 // The members that list and single view share but `attempts`, which is their number here and they themselves there.
-static void write_members(const struct delivery *delivery, struct json_writer *w) {
+static int write_members(struct api_call *call, const struct delivery *delivery, struct json_writer *w,
+                         struct error *err) {
   char id[UUID_TEXT_BYTES];
 
   json_field_i64(w, "id", delivery->id);
@@ -27,6 +48,23 @@ static void write_members(const struct delivery *delivery, struct json_writer *w
     delivery_view_field_time_us(w, "next_try_at", delivery->due_us);
   json_field_i64_opt(w, "last_status", delivery->last_status);
   json_field_str_opt(w, "last_error", delivery_view_error(delivery));
+  return write_artifact(call, delivery, w, err);
+}
+
+static int write_row(struct api_call *call, const struct delivery *delivery, struct json_writer *w, struct error *err) {
+  int64_t duration_us;
+  int rc = delivery_last_duration(call->conn, delivery, &duration_us, err);
+
+  json_object_begin(w);
+  if (rc == 0)
+    rc = write_members(call, delivery, w, err);
+  if (rc != 0)
+    return rc;
+  json_field_i64(w, "attempts", delivery->attempts);
+  if (duration_us >= 0)
+    json_field_i64(w, "last_duration_us", duration_us);
+  json_object_end(w);
+  return 0;
 }
 
 int deliveries_list(struct api_call *call, struct error *err) {
@@ -52,13 +90,65 @@ int deliveries_list(struct api_call *call, struct error *err) {
     return rc;
   struct json_writer w = call_json(call);
   json_array_begin(&w);
-  for (size_t i = 0; i < len; i++) {
-    json_object_begin(&w);
-    write_members(&deliveries[i], &w);
-    json_field_i64(&w, "attempts", deliveries[i].attempts);
-    json_object_end(&w);
-  }
+  for (size_t i = 0; rc == 0 && i < len; i++)
+    rc = write_row(call, &deliveries[i], &w, err);
   json_array_end(&w);
+  return rc;
+}
+
+int webhook_summary(struct api_call *call, struct error *err) {
+  const struct query newest = {.page = 1, .page_size = 1};
+  struct project project;
+  struct policy policy;
+  struct delivery *last;
+  int64_t policy_id, total, waiting;
+  size_t len;
+  bool more;
+  int rc = call_path_int(call, 1, "webhook_policy_id", &policy_id, err);
+
+  if (rc == 0)
+    rc = call_project(call, 0, AUTH_READ_PROJECT, &project, err);
+  if (rc == 0)
+    rc = policy_get(call->conn, project.id, policy_id, call->arena, &policy, err);
+  if (rc == 0)
+    rc = delivery_waiting(call->conn, policy_id, SUMMARY_MAX_WAITING, &waiting, &more, err);
+  if (rc == 0)
+    rc = delivery_list(call->conn, project.id, policy_id, &newest, call->arena, &last, &len, &total, err);
+  if (rc != 0)
+    return rc;
+  struct json_writer w = call_json(call);
+  json_object_begin(&w);
+  if (len > 0) {
+    json_key(&w, "last");
+    rc = write_row(call, &last[0], &w, err);
+  }
+  json_field_i64(&w, "waiting", waiting);
+  json_field_bool(&w, "waiting_is_more", more);
+  json_object_end(&w);
+  return rc;
+}
+
+int deliveries_stream(struct api_call *call, struct error *err) {
+  struct project project;
+  struct policy policy;
+  struct feed_watch *watch;
+  int64_t policy_id;
+  int rc = call_path_int(call, 1, "webhook_policy_id", &policy_id, err);
+
+  if (rc == 0)
+    rc = call_project(call, 0, AUTH_READ_PROJECT, &project, err);
+  if (rc == 0)
+    rc = policy_get(call->conn, project.id, policy_id, call->arena, &policy, err);
+  if (rc != 0)
+    return rc;
+  rc = feed_reserve(call->config->feed, call->identity.user_id, policy_id, &watch, err);
+  if (rc == ERR_TOO_MANY)
+    call_header(call, "Retry-After", STR(STREAM_FREE_S));
+  if (rc != 0)
+    return rc;
+  call_header(call, "Cache-Control", STR("no-store"));
+  call_header(call, "X-Accel-Buffering", STR("no")); // nginx would keep the events to itself
+  call->watch = watch;
   return 0;
 }
 
@@ -79,23 +169,32 @@ static int find(struct api_call *call, enum auth_action action, struct delivery 
   return rc;
 }
 
-static void write_headers(struct json_writer *w, const char *key, struct str lines) {
-  struct str line;
-
-  json_key(w, key);
-  json_array_begin(w);
-  while (lines.len > 0 && str_next(&lines, '\n', &line))
-    if (line.len > 0)
-      json_put_str(w, line);
-  json_array_end(w);
+// What became of the delivery after this try.
+static enum retry_followed followed_by(const struct delivery *delivery, const struct attempt *attempt) {
+  if (attempt->number < delivery->attempts)
+    return RETRY_FOLLOWED;
+  if (delivery->state == DELIVERY_CANCELLED)
+    return RETRY_FOLLOWED_CANCEL;
+  return delivery->state == DELIVERY_FAILED ? RETRY_FOLLOWED_FAILED : RETRY_FOLLOWED_LATER;
 }
 
-static void write_duration(struct json_writer *w, const char *key, int64_t us) {
-  if (us >= 0)
-    json_field_i64(w, key, us);
+static void write_reason(struct api_call *call, const struct delivery *delivery, const struct attempt *attempt,
+                         struct json_writer *w) {
+  const struct retry_past past = {.type = delivery->target_type,
+                                  .outcome = attempt->outcome,
+                                  .status = attempt->status,
+                                  .response_body = attempt->response_body,
+                                  .number = attempt->number};
+  struct buf reason;
+
+  buf_init(&reason, REASON_MAX_BYTES);
+  retry_explain(dispatch_retry(call->config->dispatch), &past, followed_by(delivery, attempt), &reason);
+  json_field_str_opt(w, "retry_reason", buf_str(&reason));
+  buf_free(&reason);
 }
 
-static void write_attempt(const struct attempt *attempt, struct json_writer *w) {
+static void write_attempt(struct api_call *call, const struct delivery *delivery, const struct attempt *attempt,
+                          struct json_writer *w) {
   json_object_begin(w);
   json_field_i64(w, "number", attempt->number);
   delivery_view_field_time_us(w, "started_at", attempt->started_at_us);
@@ -103,17 +202,11 @@ static void write_attempt(const struct attempt *attempt, struct json_writer *w) 
   json_field_str(w, "outcome", attempt->outcome);
   json_field_i64_opt(w, "status", attempt->status);
   json_field_str_opt(w, "error", attempt->words);
-  write_headers(w, "request_headers", attempt->request_headers);
-  write_headers(w, "response_headers", attempt->response_headers);
+  write_reason(call, delivery, attempt, w);
+  delivery_view_field_lines(w, "request_headers", attempt->request_headers);
+  delivery_view_field_lines(w, "response_headers", attempt->response_headers);
   json_field_str_opt(w, "response_body", attempt->response_body);
-  json_key(w, "timings_us");
-  json_object_begin(w);
-  write_duration(w, "dns", attempt->dns_us);
-  write_duration(w, "connect", attempt->connect_us);
-  write_duration(w, "tls", attempt->tls_us);
-  write_duration(w, "first_byte", attempt->first_byte_us);
-  write_duration(w, "total", attempt->total_us);
-  json_object_end(w);
+  delivery_view_field_timings(w, attempt);
   json_field_bool(w, "connection_reused", attempt->connection_reused);
   json_object_end(w);
 }
@@ -175,7 +268,8 @@ int deliveries_get(struct api_call *call, struct error *err) {
     return rc;
   struct json_writer w = call_json(call);
   json_object_begin(&w);
-  write_members(&delivery, &w);
+  if ((rc = write_members(call, &delivery, &w, err)) != 0)
+    return rc;
   if ((rc = write_target(call, &delivery, &w, err)) != 0)
     return rc;
   write_lane(call, &delivery, &w);
@@ -184,7 +278,7 @@ int deliveries_get(struct api_call *call, struct error *err) {
   json_key(&w, "attempts");
   json_array_begin(&w);
   for (size_t i = 0; i < len; i++)
-    write_attempt(&attempts[i], &w);
+    write_attempt(call, &delivery, &attempts[i], &w);
   json_array_end(&w);
   json_object_end(&w);
   return 0;

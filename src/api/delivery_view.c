@@ -43,6 +43,33 @@ void delivery_view_field_time_us(struct json_writer *w, const char *key, int64_t
     json_field_str(w, key, str_of(rfc3339_write(at_us, 6, text)));
 }
 
+void delivery_view_field_lines(struct json_writer *w, const char *key, struct str lines) {
+  struct str line;
+
+  json_key(w, key);
+  json_array_begin(w);
+  while (lines.len > 0 && str_next(&lines, '\n', &line))
+    if (line.len > 0)
+      json_put_str(w, line);
+  json_array_end(w);
+}
+
+static void field_duration(struct json_writer *w, const char *key, int64_t us) {
+  if (us >= 0)
+    json_field_i64(w, key, us);
+}
+
+void delivery_view_field_timings(struct json_writer *w, const struct attempt *attempt) {
+  json_key(w, "timings_us");
+  json_object_begin(w);
+  field_duration(w, "dns", attempt->dns_us);
+  field_duration(w, "connect", attempt->connect_us);
+  field_duration(w, "tls", attempt->tls_us);
+  field_duration(w, "first_byte", attempt->first_byte_us);
+  field_duration(w, "total", attempt->total_us);
+  json_object_end(w);
+}
+
 // ---- the body -------------------------------------------------------------------------------------------------------
 
 static int render(struct api_call *call, const struct format_input *input, struct str *out, struct error *err) {

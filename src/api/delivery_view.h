@@ -22,5 +22,9 @@ int delivery_view_log(struct api_call *call, const struct delivery *delivery, st
 
 // A time in microseconds, as our own views write it; 0, which is never or unknown, is left out.
 void delivery_view_field_time_us(struct json_writer *w, const char *key, int64_t at_us);
+// Recorded header lines as an array of strings.
+void delivery_view_field_lines(struct json_writer *w, const char *key, struct str lines);
+// `timings_us` of a try; what was not reached is left out.
+void delivery_view_field_timings(struct json_writer *w, const struct attempt *attempt);
 
 #endif

@@ -7,7 +7,6 @@
 #include "api/event_view.h"
 #include "api/routes.h"
 #include "base/utf8.h"
-#include "net/url.h"
 #include "store/deliveries.h"
 
 enum { UNPAGED_MAX_ROWS = 1000, IDEMPOTENCY_KEY_MAX_BYTES = 255, USER_AGENT_MAX_BYTES = 1024 };
@@ -31,18 +30,6 @@ static int no_memory(struct error *err) {
   return error_set(err, ERR_NO_MEMORY, "out of memory for an event");
 }
 
-// host[:port] that resource_url begins with: the registry's as configured, else the one that clients reach us by.
-static int registry_host(struct api_call *call, struct str *out, struct error *err) {
-  struct str configured = str_of(call->config->registry_url);
-  struct url url;
-
-  *out = configured;
-  if (configured.len > 0 || url_parse(str_of(call->config->external_url), &url, err) != 0)
-    return 0;
-  *out = url_host_header(&url, call->arena);
-  return out->ptr ? 0 : no_memory(err);
-}
-
 // What the body leaves to the server.
 static int complete(struct api_call *call, const struct project *project, struct event *event, struct error *err) {
   char address[ADDRESS_TEXT_BYTES];
@@ -63,7 +50,7 @@ static int complete(struct api_call *call, const struct project *project, struct
   event->client.request_id = call->request->request_id;
   if (!event->client.address.ptr)
     return no_memory(err);
-  return registry_host(call, &event->registry_host, err);
+  return call_registry_host(call, &event->registry_host, err);
 }
 
 // store_write_sync with `takes_events`: refused below the floor of free space.

@@ -3,8 +3,10 @@
 // then asks rights, the 400 rows, the project; PUT asks rights, project and policy, then the 400 rows.
 #include "policy/policy.h"
 
+#include "api/etag.h"
+#include "api/policy_rules.h"
 #include "api/routes.h"
-#include "net/url.h"
+#include "base/rfc3339.h"
 #include "store/policies.h"
 
 enum { UNPAGED_MAX_ROWS = 1000 };
@@ -54,31 +56,16 @@ int policies_get(struct api_call *call, struct error *err) {
     rc = policy_get(call->conn, project.id, id, call->arena, &policy, err);
   if (rc != 0)
     return rc;
+  struct str etag = etag_make(policy.updated_at_us, call->arena);
+  if (!etag.ptr)
+    return error_set(err, ERR_NO_MEMORY, "out of memory for an answer");
+  call_header(call, "ETag", etag);
   struct json_writer w = call_json(call);
   policy_write_json(&policy, view_of(call), call->arena, &w);
   return 0;
 }
 
 // ---- changes --------------------------------------------------------------------------------------------------------
-
-// The egress guard on each address as typed; what a name stands for is judged again when it is sent to.
-static int check_egress(struct api_call *call, const struct policy *policy, struct error *err) {
-  for (size_t i = 0; i < policy->targets_len; i++) {
-    struct url url;
-    int rc = url_parse(policy->targets[i].address, &url, err);
-    if (rc == 0)
-      rc = egress_check_url(call->config->egress, &url, err);
-    if (rc != 0)
-      return error_context(err, "targets[%zu]", i);
-  }
-  return 0;
-}
-
-static int check(struct api_call *call, const struct policy *policy, struct error *err) {
-  int rc = policy_check(policy, err);
-
-  return rc != 0 ? rc : check_egress(call, policy, err);
-}
 
 // The sender forgets what was cancelled before the answer goes; the other targets it shall look at.
 static void tell_sender(struct api_call *call, const struct policy *policy, const int64_t *cancelled, size_t len) {
@@ -97,13 +84,6 @@ static int apply_create(struct store_conn *conn, void *ctx, struct error *err) {
   return policy_create(conn, ctx, err);
 }
 
-// The audit names project and webhook; never an address.
-static struct str subject_of(struct api_call *call, const struct project *project, struct str name) {
-  struct str subject = arena_printf(call->arena, "%.*s/%.*s", STR_ARG(project->name), STR_ARG(name));
-
-  return subject.ptr ? subject : project->name;
-}
-
 int policies_create(struct api_call *call, struct error *err) {
   struct json_object *body;
   struct project project;
@@ -120,7 +100,7 @@ int policies_create(struct api_call *call, struct error *err) {
     *err = unknown;
     return found;
   }
-  rc = check(call, &policy, err);
+  rc = policy_rules_check(call, &policy, err);
   if (rc == 0)
     rc = policy_adopt_targets(&policy, NULL, call->arena, err);
   if (rc != 0)
@@ -131,7 +111,8 @@ int policies_create(struct api_call *call, struct error *err) {
   }
   policy.project_id = project.id;
   policy.creator = call->identity.name;
-  rc = call_change(call, apply_create, &policy, "create", "policy", subject_of(call, &project, policy.name), err);
+  rc = call_change(call, apply_create, &policy, "create", "policy", policy_rules_subject(call, &project, policy.name),
+                   err);
   if (rc != 0)
     return rc;
   tell_sender(call, &policy, NULL, 0);
@@ -149,12 +130,27 @@ struct update {
   size_t cancelled_len;
 };
 
+// Of two people who edit one webhook, the second is told.
+static int check_unchanged(const struct update *update, const struct policy *old, struct error *err) {
+  char at[RFC3339_BYTES];
+  struct str etag = etag_make(old->updated_at_us, update->call->arena);
+
+  if (!etag.ptr)
+    return error_set(err, ERR_NO_MEMORY, "out of memory for an answer");
+  if (etag_if_match(update->call->request->head, etag))
+    return 0;
+  return error_set(err, ERR_PRECONDITION, "this webhook was changed since you read it (at %s): read it again",
+                   rfc3339_write(old->updated_at_us, 3, at));
+}
+
 static int apply_update(struct store_conn *conn, void *ctx, struct error *err) {
   struct update *update = ctx;
   struct arena *arena = update->call->arena;
   struct policy old;
   int rc = policy_get(conn, update->project_id, update->id, arena, &old, err);
 
+  if (rc == 0)
+    rc = check_unchanged(update, &old, err);
   if (rc == 0)
     rc = policy_read(update->body, &old, arena, &update->policy, err);
   if (rc == 0)
@@ -178,11 +174,12 @@ int policies_update(struct api_call *call, struct error *err) {
   if (rc == 0)
     rc = policy_get(call->conn, project.id, id, call->arena, &old, err);
   if (rc == 0)
-    rc = check(call, &policy, err);
+    rc = policy_rules_check(call, &policy, err);
   if (rc != 0)
     return rc;
   struct update update = {.call = call, .body = body, .project_id = project.id, .id = id};
-  rc = call_change(call, apply_update, &update, "update", "policy", subject_of(call, &project, policy.name), err);
+  rc = call_change(call, apply_update, &update, "update", "policy", policy_rules_subject(call, &project, policy.name),
+                   err);
   if (rc == 0)
     tell_sender(call, &update.policy, update.cancelled, update.cancelled_len);
   return rc;
@@ -215,7 +212,7 @@ int policies_delete(struct api_call *call, struct error *err) {
   struct str name = arena_printf(call->arena, "%lld", (long long)id);
   if (!name.ptr)
     return error_set(err, ERR_NO_MEMORY, "out of memory for an answer");
-  rc = call_change(call, apply_delete, &removal, "delete", "policy", subject_of(call, &project, name), err);
+  rc = call_change(call, apply_delete, &removal, "delete", "policy", policy_rules_subject(call, &project, name), err);
   if (rc == 0)
     tell_sender(call, NULL, removal.cancelled, removal.cancelled_len);
   return rc;

@@ -59,6 +59,12 @@ static void write_repository(const struct repository *repository, struct json_wr
   json_field_i64(w, "project_id", repository->project_id);
   json_field_i64(w, "pull_count", repository->pull_count);
   call_field_time_ms(w, "update_time", repository->updated_at_us);
+  json_key(w, "harbinger");
+  json_object_begin(w);
+  call_field_time_ms(w, "last_push_time", repository->last_pushed_at_us);
+  json_field_i64(w, "size", repository->size_bytes);
+  json_field_i64(w, "tag_count", repository->tag_count);
+  json_object_end(w);
   json_object_end(w);
 }
 

@@ -2,6 +2,7 @@
 // The caller's own account, and passwords.
 #include "api/routes.h"
 #include "base/utf8.h"
+#include "store/sessions.h"
 
 int users_current(struct api_call *call, struct error *err) {
   struct user user;
@@ -28,13 +29,17 @@ int users_current(struct api_call *call, struct error *err) {
 
 struct password_change {
   int64_t user_id;
+  int64_t keep_session; // 0: none
   struct str hash;
 };
 
 static int password_apply(struct store_conn *conn, void *ctx, struct error *err) {
   const struct password_change *change = ctx;
 
-  return user_set_password(conn, change->user_id, change->hash, err);
+  int rc = user_set_password(conn, change->user_id, change->hash, err);
+
+  // Whoever knew the old password may sit in one of the others.
+  return rc == 0 ? session_delete_others(conn, change->user_id, change->keep_session, err) : rc;
 }
 
 static int password_field(const struct json_object *body, const char *key, struct str *out, struct error *err) {
@@ -98,7 +103,8 @@ int users_password(struct api_call *call, struct error *err) {
     rc = auth_password_hash(call->config->auth, new_password, hash, err);
   if (rc != 0)
     return rc;
-  struct password_change change = {id, str_of(hash)};
+  bool own = id == call->identity.user_id;
+  struct password_change change = {id, own ? call->identity.session_id : 0, str_of(hash)};
   if ((rc = call_change(call, password_apply, &change, "password", "user", user.name, err)) != 0)
     return rc;
   auth_forget_user(call->config->auth, user.name);

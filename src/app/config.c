@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/rfc3339.h"
 #include "net/url.h"
+#include "store/sessions.h"
 
 enum setting_type { SETTING_TEXT, SETTING_INT, SETTING_BOOL, SETTING_LIST, SETTING_PAIRS };
 
@@ -173,11 +174,25 @@ static const struct setting settings[] = {
     MS("api.cancel_wait_ms", api_cancel_wait_ms, "1000",
        "Longest time a delete or disable waits for the sender to confirm."),
     SECONDS("api.token_lifetime_s", api_token_lifetime_s, "7776000", "Life of an API token."),
+    INT("api.max_streams", api_max_streams, "256", 1, 4096, "streams",
+        "How many pages may follow deliveries as they happen at the same time (server-sent events)."),
+    INT("api.max_streams_per_user", api_max_streams_per_user, "16", 1, 4096, "streams", "Of these, for one user."),
+    INT("api.stream_lifetime_s", api_stream_lifetime_s, "60", 1, 3600, "s",
+        "After so long a stream ends and the browser comes back, so that its rights are judged again."),
+    INT("api.webhook_tests_per_minute", api_webhook_tests_per_minute, "30", 1, 6000, "tests",
+        "Tests of webhooks per user and per project; above it 429."),
+    INT("api.webhook_tests_at_once", api_webhook_tests_at_once, "2", 1, 63, "tests",
+        "Tests of webhooks that wait for their receiver; above it 429. Never more than `pool.threads` less one."),
     MS("auth.cache_ms", auth_cache_ms, "60000", "A right password is remembered this long (under a keyed hash)."),
     MS("auth.delay_min_ms", auth_delay_min_ms, "250",
        "Answer to a first failed login is held back this long; doubles with each."),
     MS("auth.delay_max_ms", auth_delay_max_ms, "8000", "Longest such wait."),
     MS("auth.forget_ms", auth_forget_ms, "900000", "Failed logins are forgotten after this long without one."),
+    SECONDS("auth.session_idle_s", auth_session_idle_s, "3600",
+            "A browser's session ends after this long without a call."),
+    SECONDS("auth.session_max_s", auth_session_max_s, "43200", "A browser's session ends after this long in any case."),
+    INT("auth.max_sessions_per_user", auth_max_sessions_per_user, "32", 1, SESSIONS_MAX_PER_USER, "sessions",
+        "Sessions of one user at once; with one more the oldest ends."),
     BOOL("metrics.open", metrics_open, "false", "Serve /metrics to everybody."),
     TEXT("metrics.token", metrics_token, "", "Bearer token that may read /metrics besides administrators."),
 };

@@ -67,7 +67,10 @@ struct config {
   const char *harbor_version;
   bool harbor_reveal_auth_header;
   int64_t api_cancel_wait_ms, api_token_lifetime_s;
+  int64_t api_webhook_tests_per_minute, api_webhook_tests_at_once;
+  int64_t api_max_streams, api_max_streams_per_user, api_stream_lifetime_s;
   int64_t auth_cache_ms, auth_delay_min_ms, auth_delay_max_ms, auth_forget_ms;
+  int64_t auth_session_idle_s, auth_session_max_s, auth_max_sessions_per_user;
   bool metrics_open;
   const char *metrics_token;
 };

@@ -14,6 +14,7 @@
 #include "base/json.h"
 #include "base/json_writer.h"
 #include "base/list.h"
+#include "store/sessions.h"
 #include "store/settings.h"
 
 enum { CLIENT_ARENA_BYTES = 256 * 1024, CLIENT_TIMEOUT_MS = 5000, ASK_TIMEOUT_MS = 30000, SOCKET_BACKLOG = 8 };
@@ -55,6 +56,8 @@ static int apply_password(struct store_conn *conn, void *ctx, struct error *err)
   int rc = user_get_by_name(conn, change->name, arena, &user, err);
   if (rc == 0)
     rc = user_set_password(conn, user.id, str_of(change->hash), err);
+  if (rc == 0)
+    rc = session_delete_others(conn, user.id, 0, err);
   const struct audit_entry entry = {.actor = STR("operator on this machine"),
                                     .operation = STR("password"),
                                     .kind = STR("user"),

@@ -13,6 +13,11 @@ void house_on_deliveries(void *ctx, const struct delivery_notice *notices, size_
     dispatch_notify(house->dispatch, notices, len);
 }
 
+void house_on_policy_news(void *ctx, const struct policy_news *news, size_t len, bool all) {
+  struct house *house = ctx;
+  feed_tell(house->feed, news, len, all);
+}
+
 void house_on_store_health(void *ctx, bool healthy, const char *reason) {
   struct house *house = ctx;
   (void)reason; // the store has logged it
@@ -55,7 +60,14 @@ static int start_base(struct house *house, struct error *err) {
   house->metrics = metrics_new(METRICS_MAX_SERIES);
   if (!house->ids || !house->metrics)
     return error_set(err, ERR_NO_MEMORY, "out of memory at start");
-  return crypto_start(err);
+  // Before the store, whose writer tells it.
+  const struct feed_config feed = {
+      .max_watches = (size_t)house->config->api_max_streams,
+      .max_per_user = (size_t)house->config->api_max_streams_per_user,
+      .lifetime_ms = house->config->api_stream_lifetime_s * 1000,
+  };
+  house->feed = feed_new(&feed, err);
+  return house->feed ? crypto_start(err) : (int)err->code;
 }
 
 static void *pool_context_open(void *ctx, struct error *err) {
@@ -98,6 +110,12 @@ static void tell_health(struct house *house) {
   } while (healthy != store_healthy(house->store, reason, sizeof(reason))); // the writer told otherwise meanwhile
 }
 
+// Each holds a pool thread while its receiver thinks: one is left for everybody else.
+static size_t max_trials(const struct config *c) {
+  int64_t spare = c->pool_threads > 1 ? c->pool_threads - 1 : 1;
+  return (size_t)(c->api_webhook_tests_at_once < spare ? c->api_webhook_tests_at_once : spare);
+}
+
 static int start_sender(struct house *house, struct error *err) {
   const struct config *c = house->config;
   if (!(house->send_reader = store_reader_open(house->store, err)))
@@ -117,6 +135,7 @@ static int start_sender(struct house *house, struct error *err) {
       .probe_min_ms = c->breaker_probe_min_ms,
       .probe_max_ms = c->breaker_probe_max_ms,
       .rescan_ms = c->delivery_rescan_ms,
+      .max_trials = max_trials(c),
       .portal_url = c->portal_url[0] ? c->portal_url : c->external_url,
       .user_agent = "Harbinger/" HARBINGER_VERSION,
   };
@@ -200,6 +219,7 @@ static int start_api(struct house *house, struct error *err) {
       .auth = house->auth,
       .dispatch = house->dispatch,
       .egress = house->egress,
+      .feed = house->feed,
       .ids = house->ids,
       .clock = &house->clock,
       .log = &house->log,
@@ -211,13 +231,21 @@ static int start_api(struct house *house, struct error *err) {
       .reveal_auth_header = c->harbor_reveal_auth_header,
       .cancel_wait_ms = c->api_cancel_wait_ms,
       .token_lifetime_s = c->api_token_lifetime_s,
+      .tests_per_minute = c->api_webhook_tests_per_minute,
       .openapi = openapi ? (struct str){(const char *)openapi->data, openapi->size_bytes} : STR_EMPTY,
       .on_password_changed = on_password_changed,
       .ctx = house,
       .has_upstream = c->upstream_url[0] != '\0',
   };
+  feed_run(house->feed, house->serve.loop);
   house->api = api_new(&config, err);
   return house->api ? 0 : (int)err->code;
+}
+
+static int start_portal(struct house *house, struct error *err) {
+  const struct config *c = house->config;
+  house->portal = portal_new(embedded_portal, c->portal_url[0] ? c->portal_url : c->external_url, err);
+  return house->portal ? 0 : (int)err->code;
 }
 
 static int start_control(struct house *house, struct error *err) {
@@ -285,7 +313,10 @@ static int start_rooms_of_router(struct house *house, struct error *err) {
     rc = start_facts(house, err);
   if (rc == 0)
     rc = start_api(house, err);
+  if (rc == 0)
+    rc = start_portal(house, err);
   house->router.api = house->api;
+  house->router.portal = house->portal;
   house->router.ingest = house->ingest;
   return rc;
 }

@@ -7,6 +7,7 @@
 #include <pthread.h>
 
 #include "api/api.h"
+#include "api/feed.h"
 #include "app/config.h"
 #include "app/control.h"
 #include "app/process_metrics.h"
@@ -46,7 +47,9 @@ struct house {
   struct http_client *serve_client;
   struct http_server *server;
   struct api *api;
+  struct feed *feed; // who watches deliveries; told by the writer
   struct ingest *ingest;
+  struct portal *portal;
   struct registry_facts *facts; // NULL without an upstream
   struct control *control;
   struct router router;

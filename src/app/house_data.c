@@ -26,9 +26,12 @@ int house_start_store(struct house *house, struct error *err) {
               .ingest_log_s = config->retention_ingest_log_s,
               .seen_s = 48 * 3600,
               .audit_s = config->retention_audit_s,
+              .session_idle_s = config->auth_session_idle_s,
+              .session_max_s = config->auth_session_max_s,
               .max_bytes = config->retention_max_bytes,
           },
       .on_deliveries = house_on_deliveries,
+      .on_policy_news = house_on_policy_news,
       .on_health = house_on_store_health,
       .ctx = house,
   };
@@ -76,6 +79,9 @@ int house_start_auth(struct house *house, struct error *err) {
       .max_hashing = HOUSE_HASHING,
       .max_hash_waiters = 32,
       .store = house->store,
+      .session_idle_s = house->config->auth_session_idle_s,
+      .session_max_s = house->config->auth_session_max_s,
+      .max_sessions_per_user = (size_t)house->config->auth_max_sessions_per_user,
   };
   house->auth = auth_new(&config, token_key, &house->clock, err);
   return house->auth ? 0 : (int)err->code;

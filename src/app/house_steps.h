@@ -27,6 +27,7 @@ int house_load_certificate(struct house *house, struct error *err) MUST_CHECK; /
 
 // house.c: what the store's writer tells.
 void house_on_deliveries(void *house, const struct delivery_notice *notices, size_t len);
+void house_on_policy_news(void *house, const struct policy_news *news, size_t len, bool all);
 void house_on_store_health(void *house, bool healthy, const char *reason);
 
 // house_stop.c

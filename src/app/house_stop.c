@@ -110,6 +110,7 @@ void house_stop(struct house *house) {
   pool_free(house->login_pool);
   control_free(house->control);
   http_server_free(house->server);
+  portal_free(house->portal);
   api_free(house->api);
   ingest_free(house->ingest);
   registry_facts_free(house->facts);
@@ -127,6 +128,7 @@ void house_stop(struct house *house) {
   auth_free(house->auth);
   if (house->store)
     store_close(house->store);
+  feed_free(house->feed);
   metrics_free(house->metrics);
   id_source_free(house->ids);
   free(house->first_password);

@@ -28,7 +28,8 @@ def test_a_push_makes_repository_artifact_and_tag(api, server, project):
     docker = "application/vnd.docker.distribution.manifest.v2+json"
     one = push(server, f"{project}/web/api", "v1", size=528, media_type=docker)
     repository = api.get(repositories(project)).json[0]
-    assert list(repository) == ["artifact_count", "creation_time", "id", "name", "project_id", "pull_count", "update_time"]
+    assert list(repository) == ["artifact_count", "creation_time", "id", "name", "project_id", "pull_count", "update_time",
+                                "harbinger"]
     assert (repository["name"], repository["artifact_count"]) == (f"{project}/web/api", 1)
     artifact = api.get(f"{repositories(project)}/web%252Fapi/artifacts/v1").json
     assert (artifact["digest"], artifact["type"], artifact["repository_name"]) == (one, "IMAGE", f"{project}/web/api")

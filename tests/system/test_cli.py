@@ -293,6 +293,36 @@ def test_the_event_types_are_listed(cli, project):
     assert cli.json("webhook", "events", "--project", project)["event_type"] == TEN
 
 
+def test_a_webhook_is_tested_and_the_exit_code_says_how_it_went(cli, project, receiver):
+    cli.run("webhook", "create", "--project", project, "--name", "t", "--url", receiver.url + "/hook", "--auth-header",
+            "Bearer t0p-s3cret", "--event", "QUOTA_WARNING", "--disabled")
+    receiver.answers(Answer(200, headers={"X-Kind": "yes"}, body=b"first line\n\x1b[2Jsecond"), Answer(500), Answer(200))
+    out = cli.out("webhook", "test", "t", "--project", project)
+    request = receiver.next()
+    assert request.header("X-Harbinger-Test") == "true" and request.json["type"] == "QUOTA_WARNING"
+    assert re.search(r"^Outcome: +success$", out, re.M) and re.search(r"^Answer: +200$", out, re.M)
+    assert re.search(r"^Total, us: +\d+$", out, re.M)
+    assert "  Authorization: ********\n" in out and "  X-Kind: yes\n" in out and request.body.decode() in out
+    assert "  first line\n  \\u001b[2Jsecond\n" in out and "t0p-s3cret" not in out
+    failed = cli.run("webhook", "test", "t", "--project", project, "--event", "PUSH_ARTIFACT", code=FAILED)
+    assert "Outcome:" in failed.stdout and "the receiver answered 500" in failed.stderr
+    assert receiver.next().json["type"] == "PUSH_ARTIFACT"
+    shown = cli.json("webhook", "test", "t", "--project", project)
+    assert (shown["outcome"], shown["status"]) == ("success", 200)
+    assert "there is no target 1" in cli.words("webhook", "test", "t", "--project", project, "--target", "1")
+
+
+def test_a_sample_is_printed_as_it_would_be_sent(cli, project):
+    for name, key in (("Default", "event_data"), ("CloudEvents", "specversion"), ("Slack", "blocks")):
+        out = cli.out("webhook", "sample", "--project", project, "--event", "PUSH_ARTIFACT", "--format", name)
+        assert key in json.loads(out) and out.count("\n") == 1
+    bare = cli.out("webhook", "sample", "--project", project, "--event", "PUSH_ARTIFACT", "--no-extras")
+    assert "harbinger" not in json.loads(bare)["event_data"]
+    assert cli.json("webhook", "sample", "--project", project, "--event", "REPLICATION")["event_type"] == "REPLICATION"
+    cli.words("webhook", "sample", "--project", project, code=USAGE)
+    assert "UPLOAD_CHART" in cli.words("webhook", "sample", "--project", project, "--event", "UPLOAD_CHART")
+
+
 # ---- events and deliveries -----------------------------------------------------------------------------------------------------
 
 

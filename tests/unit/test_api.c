@@ -138,7 +138,7 @@ static void start_api(struct world *world) {
 
 static int setup(void **state) {
   static const uint8_t token_key[SEAL_KEY_BYTES] = {9};
-  const struct auth_config auth = {60000, 1024, 65536, 250, 8000, 900000, 2, 32, NULL};
+  const struct auth_config auth = {60000, 1024, 65536, 250, 8000, 900000, 2, 32, NULL, 3600, 43200, 32};
   struct world *world = test_calloc(1, sizeof *world);
   struct error err;
   char hash[PASSWORD_HASH_BYTES];

@@ -51,7 +51,7 @@ class Answer:
 
 
 class Api:
-    """Paths are below /api/v2.0 unless they begin with /api/. `expect`: the status that the test is about.
+    """Paths are below /api/v2.0 unless they begin with /api/ or /c/. `expect`: the status that the test is about.
 
     authorization: an Authorization header's value, or None for the anonymous.
     """
@@ -68,7 +68,7 @@ class Api:
 
     def request(self, method, path, body=None, expect=None, query=None, headers=None, raw=None):
         """body: an object to send as JSON. raw: bytes to send as they are (Content-Type from headers)."""
-        path = path if path.startswith("/api/") else BASE + path
+        path = path if path.startswith(("/api/", "/c/")) else BASE + path
         if query:
             path += "?" + urllib.parse.urlencode(query)
         sent = dict(headers or {})

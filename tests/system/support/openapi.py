@@ -12,7 +12,7 @@ import yaml
 PATH = pathlib.Path(__file__).resolve().parents[3] / "api" / "openapi.yaml"
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 # Anything may be said about a path or method that is no operation, or before the request is understood.
-_OUTSIDE = {400, 401, 404, 405, 408, 413, 431, 503}
+_OUTSIDE = {400, 401, 403, 404, 405, 408, 413, 431, 503}
 
 
 class Operation:

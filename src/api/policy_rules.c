@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "api/policy_rules.h"
+
+#include "net/url.h"
+
+static int check_egress(struct api_call *call, const struct policy *policy, struct error *err) {
+  for (size_t i = 0; i < policy->targets_len; i++) {
+    struct url url;
+    int rc = url_parse(policy->targets[i].address, &url, err);
+    if (rc == 0)
+      rc = egress_check_url(call->config->egress, &url, err);
+    if (rc != 0)
+      return error_context(err, "targets[%zu]", i);
+  }
+  return 0;
+}
+
+int policy_rules_check(struct api_call *call, const struct policy *policy, struct error *err) {
+  int rc = policy_check(policy, err);
+
+  return rc != 0 ? rc : check_egress(call, policy, err);
+}
+
+struct str policy_rules_subject(struct api_call *call, const struct project *project, struct str name) {
+  struct str subject = arena_printf(call->arena, "%.*s/%.*s", STR_ARG(project->name), STR_ARG(name));
+
+  return subject.ptr ? subject : project->name;
+}
