@@ -5,7 +5,7 @@
 #include "base/utf8.h"
 #include "store/settings.h"
 
-enum { SYSTEM_MAX_PROJECTS = 50000, REASON_BYTES = 256, SYSTEM_QUOTED_BYTES = 64 };
+enum { REASON_BYTES = 256, SYSTEM_QUOTED_BYTES = 64 };
 
 #define NOTIFICATION_ENABLE "notification_enable"
 
@@ -109,35 +109,16 @@ int system_info(struct api_call *call, struct error *err) {
 
 // ---- statistics -----------------------------------------------------------------------------------------------------
 
-struct counts {
-  int64_t projects[2], repositories[2]; // private, public
-};
-
-static int count_all(struct api_call *call, struct counts *counts, struct error *err) {
-  const struct query query = {.page = 1, .max_rows = SYSTEM_MAX_PROJECTS};
-  struct project *projects;
-  size_t len;
-  int64_t total;
-  int rc = project_list(call->conn, &query, call->arena, &projects, &len, &total, err);
-
-  *counts = (struct counts){0};
-  for (size_t i = 0; rc == 0 && i < len; i++) {
-    if (!projects[i].is_public && !call->identity.is_admin)
-      continue; // not theirs to count
-    counts->projects[projects[i].is_public]++;
-    counts->repositories[projects[i].is_public] += projects[i].repo_count;
-  }
-  return rc;
-}
-
 int system_statistics(struct api_call *call, struct error *err) {
-  struct counts counts;
+  struct project_counts counts;
   int rc = call_require_login(call, err);
 
   if (rc == 0)
-    rc = count_all(call, &counts, err);
+    rc = project_count(call->conn, &counts, err);
   if (rc != 0)
     return rc;
+  if (!call->identity.is_admin) // private ones are not theirs to count
+    counts.projects[0] = counts.repositories[0] = 0;
   struct json_writer w = call_json(call);
   json_object_begin(&w);
   json_field_i64(&w, "private_project_count", counts.projects[0]);

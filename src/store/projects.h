@@ -34,4 +34,9 @@ int project_get_by_name(struct store_conn *conn, struct str name, struct arena *
 int project_list(struct store_conn *conn, const struct query *query, struct arena *arena, struct project **out,
                  size_t *len, int64_t *total, struct error *err) MUST_CHECK;
 
+struct project_counts { // [is_public]
+  int64_t projects[2], repositories[2];
+};
+int project_count(struct store_conn *conn, struct project_counts *out, struct error *err) MUST_CHECK;
+
 #endif

@@ -402,6 +402,19 @@ static void test_the_log_is_checkpointed_when_nobody_waits(void **state) {
   free(items);
 }
 
+static void test_directories_of_later_schemas_open(void **state) {
+  static const char *const FILES[] = {"schema-002.sql", "schema-003.sql"};
+  struct fixture *f = *state;
+
+  for (size_t i = 0; i < ARRAY_LEN(FILES); i++) {
+    fixture_load(f, FILES[i]);
+    fixture_number_is(f, "PRAGMA user_version", migrate_newest());
+    fixture_number_is(
+        f, "SELECT count(*) FROM sqlite_schema WHERE type = 'index' AND name LIKE '%\\_pushed' ESCAPE '\\'", 2);
+    fixture_number_is(f, "SELECT count(*) FROM session", 1);
+  }
+}
+
 // A database as schema 1 was on the day it was written: later schemas must open it.
 static void test_a_directory_of_schema_1_opens(void **state) {
   struct fixture *f = *state;
@@ -447,6 +460,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_a_reader_cannot_write, setup, teardown),
       cmocka_unit_test_setup_teardown(test_reads_between_begin_and_end_see_one_state, setup, teardown),
       cmocka_unit_test_setup_teardown(test_the_log_is_checkpointed_when_nobody_waits, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_directories_of_later_schemas_open, setup, teardown),
       cmocka_unit_test_setup_teardown(test_a_directory_of_schema_1_opens, setup, teardown),
   };
 

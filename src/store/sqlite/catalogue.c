@@ -63,6 +63,8 @@ int repository_list(struct store_conn *conn, int64_t project_id, const struct qu
       .columns = columns,
       .columns_len = ARRAY_LEN(columns),
       .default_order = "r.created_us DESC",
+      .indexed_key = project_id > 0 ? "name" : NULL,
+      .indexed_expr = "r.name",
       .tie = "r.id DESC",
       .fixed = {project_id},
       .fixed_len = 1,
@@ -213,7 +215,8 @@ int tag_list(struct store_conn *conn, int64_t repository_id, int64_t artifact_id
       .read = read_tag,
       .item_bytes = sizeof(struct catalogue_tag),
       .select = "g.id, g.name, g.pushed_us, g.pulled_us",
-      .from = "tag g WHERE g.repository_id = ?1 AND (?2 = 0 OR g.artifact_id = ?2) AND g.removed_us IS NULL",
+      .from = artifact_id != 0 ? "tag g WHERE g.artifact_id = ?2 AND +g.repository_id = ?1 AND g.removed_us IS NULL"
+                               : "tag g WHERE g.repository_id = ?1 AND ?2 = 0 AND g.removed_us IS NULL",
       .columns = columns,
       .columns_len = ARRAY_LEN(columns),
       .default_order = "g.pushed_us DESC",

@@ -6,10 +6,24 @@
 #include "store/sqlite/query_sql.h"
 #include "store/sqlite/state.h"
 
-#define PROJECT_COLUMNS                                                                                      \
-  "p.id, p.name, p.owner_id, p.owner_name, p.is_public, p.metadata, p.storage_limit, (SELECT count(*) FROM " \
-  "repository r "                                                                                            \
-  "WHERE r.project_id = p.id), p.created_us, p.updated_us"
+#define PROJECT_COLUMNS \
+  "p.id, p.name, p.owner_id, p.owner_name, p.is_public, p.metadata, p.storage_limit, p.created_us, p.updated_us"
+
+// For the rows of a page only: as a column it would be counted for each row that is sorted.
+static int count_repositories(struct store_conn *conn, struct project *project, struct error *err) {
+  static const char sql[] = "SELECT count(*) FROM repository WHERE project_id = ?1";
+  CLEANUP(stmt_end) struct stmt stmt = {0};
+  int rc = stmt_begin(conn, sql, &stmt, err);
+
+  if (rc != 0)
+    return rc;
+  stmt_bind_i64(&stmt, 1, project->id);
+  rc = stmt_step(&stmt, "count the repositories of a project", err);
+  if (rc < 0)
+    return rc;
+  project->repo_count = stmt_i64(&stmt, 0);
+  return 0;
+}
 
 static int read_project(struct stmt *stmt, struct arena *arena, void *out, struct error *err) {
   *(struct project *)out = (struct project){
@@ -20,11 +34,11 @@ static int read_project(struct stmt *stmt, struct arena *arena, void *out, struc
       .is_public = stmt_bool(stmt, 4),
       .metadata = stmt_text(stmt, 5, arena),
       .storage_limit = stmt_i64(stmt, 6),
-      .repo_count = stmt_i64(stmt, 7),
-      .created_at_us = stmt_i64(stmt, 8),
-      .updated_at_us = stmt_i64(stmt, 9),
+      .created_at_us = stmt_i64(stmt, 7),
+      .updated_at_us = stmt_i64(stmt, 8),
   };
-  return stmt_copied(stmt, err);
+  int rc = stmt_copied(stmt, err);
+  return rc != 0 ? rc : count_repositories(stmt->conn, out, err);
 }
 
 int project_create(struct store_conn *conn, struct project *project, struct error *err) {
@@ -159,7 +173,7 @@ int project_delete(struct store_conn *conn, int64_t id, struct arena *arena, int
   if (rc != 0)
     return rc;
   change_policies(conn);
-  change_news_of_all(conn);
+  change_news_of_project(conn, id);
   return 0;
 }
 
@@ -190,4 +204,24 @@ int project_list(struct store_conn *conn, const struct query *query, struct aren
 
   *out = rows;
   return rc;
+}
+
+static int count_by_access(struct store_conn *conn, const char *sql, int64_t counts[static 2], struct error *err) {
+  CLEANUP(stmt_end) struct stmt stmt = {0};
+  int rc = stmt_begin(conn, sql, &stmt, err);
+
+  while (rc >= 0 && (rc = stmt_step(&stmt, "count projects", err)) == 1)
+    counts[stmt_bool(&stmt, 0)] = stmt_i64(&stmt, 1);
+  return rc;
+}
+
+int project_count(struct store_conn *conn, struct project_counts *out, struct error *err) {
+  static const char projects[] = "SELECT is_public, count(*) FROM project WHERE deleted_us IS NULL GROUP BY is_public";
+  static const char repositories[] =
+      "SELECT p.is_public, count(*) FROM repository r JOIN project p ON p.id = r.project_id "
+      "WHERE p.deleted_us IS NULL GROUP BY p.is_public";
+
+  *out = (struct project_counts){0};
+  int rc = count_by_access(conn, projects, out->projects, err);
+  return rc < 0 ? rc : count_by_access(conn, repositories, out->repositories, err);
 }

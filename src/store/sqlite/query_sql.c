@@ -158,7 +158,9 @@ static void put_order(struct builder *b, const struct query_list *list, const st
     const struct query_column *column = column_find(list, query->sorts[i].key);
     if (!column)
       continue;
-    buf_printf(&b->sql, "%s(%s)%s", known++ ? ", " : "", column->expr, query->sorts[i].descending ? " DESC" : "");
+    bool indexed = list->indexed_key && str_eq_c(query->sorts[i].key, list->indexed_key);
+    const char *order = indexed ? list->indexed_expr : column->expr;
+    buf_printf(&b->sql, "%s(%s)%s", known++ ? ", " : "", order, query->sorts[i].descending ? " DESC" : "");
   }
   if (known == 0 && list->default_order)
     buf_printf(&b->sql, "%s%s", known++ ? ", " : "", list->default_order);

@@ -27,6 +27,8 @@ struct query_list {
   const struct query_column *columns;
   size_t columns_len;
   const char *default_order; // "p.created_us DESC"; used when no sort key is known
+  const char *indexed_key;   // a key whose column is sorted by `indexed_expr`, which sorts the same and is in an index;
+  const char *indexed_expr;  // both may be NULL
   const char *tie;           // a unique last key, so that pages do not overlap
   int64_t fixed[3];          // ?1, ?2, ?3
   int fixed_len;
