@@ -210,17 +210,6 @@ static void route_operator(struct router *router, struct http_request *request) 
   }
 }
 
-static void route_other(struct http_request *request) {
-  if (str_eq_c(request->head->path, "/") && is_get(request->head)) {
-    answer_text(request, 200,
-                "Harbinger: webhooks for container registries.\n"
-                "API: /api/v2.0 (described at /api/openapi.yaml). Health: /healthz, /readyz. Metrics: /metrics.\n"
-                "From a terminal: harbinger login, then harbinger webhook ls.\n");
-    return;
-  }
-  answer_error(request, 404, "path not found");
-}
-
 static void on_request(void *ctx, struct http_request *request) {
   struct router *router = ctx;
   switch (path_kind(request->head->path)) {
@@ -237,7 +226,7 @@ static void on_request(void *ctx, struct http_request *request) {
     answer_error(request, 404, "this server is not a registry: push to the registry itself");
     break;
   default:
-    route_other(request);
+    portal_handle(router->portal, request);
     break;
   }
 }

@@ -5,6 +5,7 @@
 #define HARBINGER_APP_ROUTER_H
 
 #include "api/api.h"
+#include "app/portal.h"
 #include "base/metrics.h"
 #include "ingest/ingest.h"
 #include "net/http_server.h"
@@ -12,6 +13,7 @@
 struct router {
   struct api *api;
   struct ingest *ingest;
+  struct portal *portal; // whatever no other room has
   struct store *store;
   struct auth *auth;
   struct pool *pool, *login_pool; // login_pool: where a password must be hashed first

@@ -142,6 +142,14 @@ static int read_host(struct str authority, struct url *url, struct error *err) {
   return check_name(url->host, err);
 }
 
+struct str url_path(const struct url *url) {
+  ptrdiff_t query = str_find(url->target, '?');
+  struct str path = query < 0 ? url->target : str_slice(url->target, 0, (size_t)query);
+  while (path.len > 0 && path.ptr[path.len - 1] == '/')
+    path.len--;
+  return path;
+}
+
 static int read_target(struct str target, struct url *url, struct error *err) {
   if (target.len == 0) {
     url->target = STR("/");

@@ -27,6 +27,7 @@ struct url {
 
 // Scheme lower case `http://` or `https://`; no control bytes, blanks or non-ASCII anywhere; a fragment is refused.
 int url_parse(struct str text, struct url *out, struct error *err) MUST_CHECK;
+struct str url_path(const struct url *url); // of the target, without query and without '/' at its end: "" at the root
 bool url_same_origin(const struct url *a, const struct url *b); // scheme, host (ASCII case-insensitive), port
 // The value of the Host header: host[:port], port only when not the scheme's default.
 struct str url_host_header(const struct url *url, struct arena *arena) MUST_CHECK;

@@ -82,7 +82,7 @@ def test_another_distribution_gets_the_list_and_nothing_is_installed(tmp_path):
 
 
 def test_sets_name_each_package_once_and_include_what_they_build_on():
-    listed = {name: run([BOOTSTRAP, "--list", name]).stdout.split() for name in ("run", "test", "ci", "portal", "bench")}
+    listed = {name: run([BOOTSTRAP, "--list", name]).stdout.split() for name in ("run", "test", "ci", "bench")}
     for packages in listed.values():
         assert packages and len(packages) == len(set(packages))
     assert set(listed["run"]) < set(listed["test"]) < set(listed["ci"])

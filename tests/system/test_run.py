@@ -122,6 +122,7 @@ class Running:
     def ready(self):
         self.shows(r"Running; deliveries")
         self.url = self.shows(r"server +(http://127\.0\.0\.1:\d+)").group(1)
+        self.shows(rf"portal +{re.escape(self.url)}/\s")
         self.registry = self.shows(r"registry +(127\.0\.0\.1:\d+)").group(1)
         return self
 
