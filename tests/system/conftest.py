@@ -11,6 +11,12 @@
     certificates  a CA and certificates good and bad, made once per worker
     registry      a real docker-registry for this module that notifies `server`; new_registry(server) makes another
     images        small images (umoci) and skopeo: make, push, pull, delete
+    browser       Chromium, one per worker; tests that use it (through a page) get the marker `portal`
+    new_page      makes a page for this test: new_page(server, viewport=(400, 800), color_scheme="dark", locale="de-DE");
+                  errors on its console, content security policy violations and requests to other hosts fail the test,
+                  unless it said page.expects(pattern)
+    signed_in_page   the same, with admin signed in and /harbor/projects open; the form is used once per server, and the
+                  session shared: a test that signs out, or lets a session end, signs in by itself (support/browser.py)
 
 A server that ends with another code than 0, or cannot be stopped, fails the test (or the module's last test). The log of
 each server is printed with a test that failed.
@@ -18,6 +24,7 @@ each server is printed with a test that failed.
 import itertools
 import os
 import pathlib
+import re
 import sys
 
 import pytest
@@ -25,14 +32,16 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from support.api import Api  # noqa: E402
+from support.browser import Browser, BrowserError, screenshots, sign_in  # noqa: E402
 from support.certificates import Certificates  # noqa: E402
 from support.receiver import Receiver  # noqa: E402
 from support.registry import Images, Registry  # noqa: E402
-from support.server import Server  # noqa: E402
+from support.server import ADMIN_PASSWORD, Server  # noqa: E402
 
 _SHOWN_BYTES = 6000
 _numbers = itertools.count(1)
 _running = []  # servers, for the report of a failed test
+_browsers = []  # the worker's browser, likewise
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -42,6 +51,22 @@ def pytest_runtest_makereport(item, call):
     if report.failed:
         for server in _running:
             report.sections.append((f"log of the server in {server.folder}", server.log()[-_SHOWN_BYTES:]))
+        for number, page in enumerate(page for one in _browsers for page in one.pages):
+            _report_page(report, page, f"failed-{re.sub('[^A-Za-z0-9]+', '-', item.name)[:80]}-{number + 1}")
+
+
+def _report_page(report, page, name):
+    try:
+        page.screenshot(name=name)
+        words = f"{page.shown()}\n\n" + "\n".join(page.problems())
+    except BrowserError as problem:
+        words = str(problem)
+    report.sections.append((f"page, also in {screenshots() / name}.png", words[-2 * _SHOWN_BYTES:]))
+
+
+def pytest_itemcollected(item):
+    if "browser" in item.fixturenames:
+        item.add_marker("portal")
 
 
 def _end(server):
@@ -146,3 +171,47 @@ def registry(server, tmp_path_factory):
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
     return Images(tmp_path_factory.mktemp("images"))
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    one = Browser(tmp_path_factory.mktemp("browser"))
+    _browsers.append(one)
+    yield one
+    _browsers.remove(one)
+    one.close()
+
+
+@pytest.fixture
+def new_page(browser):
+    made = []
+
+    def make(server, **options):
+        """Options are those of support.browser.Browser.new_page; `server` is a Server, or an address."""
+        made.append(browser.new_page(getattr(server, "url", server), **options))
+        return made[-1]
+
+    yield make
+    problems = [line for page in made for line in browser.close_page(page)]
+    assert not problems, "in the browser:\n" + "\n".join(problems)
+
+
+@pytest.fixture(scope="module")
+def sessions():
+    """Address of a server -> cookies of a session there."""
+    return {}
+
+
+@pytest.fixture
+def signed_in_page(new_page, sessions):
+    def make(server, **options):
+        page = new_page(server, storage_state=sessions.get(server.url), **options)
+        status = page.goto("/harbor/projects").status()
+        assert status == 200, f"the server answered {status}: is the portal built (scripts/build-portal) and in the program?"
+        if server.url not in sessions:
+            sign_in(page, "admin", ADMIN_PASSWORD)
+            sessions[server.url] = page.context.storage_state()
+        page.get_by_role("heading", name="Projects", exact=True).wait_for()
+        return page
+
+    return make
