@@ -160,6 +160,19 @@ def test_a_kill_between_the_renames_is_mended(tree, tmp_path):
     assert tree.state() == before
 
 
+def test_the_program_is_built_without_a_portal(tmp_path):
+    """As ./run goes on where npm cannot be had: the table of pages is empty."""
+    tree, made = tmp_path / "tree", tmp_path / "made"
+    for name in ("api", "scripts", "src"):
+        shutil.copytree(TOP / name, tree / name)
+    for path in TOP.glob("meson*"):
+        shutil.copy(path, tree)
+    done = subprocess.run([tree / "scripts" / "build", made, "--", "portal_data.c"], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=_BUILD_BOUND_S, check=False)
+    assert done.returncode == 0, done.stdout
+    assert "embedded_portal[] = {\n    {0, 0, 0, 0, 0, 0, 0},\n};" in (made / "portal_data.c").read_text()
+
+
 def test_no_file_says_where_packages_come_from(tree):
     check = [TOP / "scripts" / "check-banned", tree.path]
     done = subprocess.run(check, stdout=subprocess.PIPE, text=True, check=False)
