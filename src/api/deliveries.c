@@ -8,20 +8,29 @@
 #include "store/events.h"
 #include "store/policies.h"
 
-enum { UNPAGED_MAX_ROWS = 1000, SUMMARY_MAX_WAITING = 10000, REASON_MAX_BYTES = 1024 };
+enum {
+  UNPAGED_MAX_ROWS = 1000,
+  SUMMARY_MAX_WAITING = 10000,
+  REASON_MAX_BYTES = 1024,
+  ARTIFACT_SCRATCH_BYTES = 32 * 1024 * 1024, // one event of EVENT_MAX_JSON_BYTES, read
+};
 
 #define STREAM_FREE_S "5" // Retry-After while all streams are taken
 
-// What the event is about; left out when it is about nothing that has a name, or is trimmed.
+// What the event is about; left out when it is about nothing that has a name, or is trimmed. Events may be large: that
+// of a row is forgotten before the next, or a page of them would not fit into the call's arena.
 static int write_artifact(struct api_call *call, const struct delivery *delivery, struct json_writer *w,
                           struct error *err) {
+  CLEANUP(arena_cleanup) struct arena *scratch = arena_new(ARTIFACT_SCRATCH_BYTES);
   struct event event;
-  int rc = event_get(call->conn, &delivery->event_id, call->arena, &event, err);
 
+  if (!scratch)
+    return error_set(err, ERR_NO_MEMORY, "out of memory for an event");
+  int rc = event_get(call->conn, &delivery->event_id, scratch, &event, err);
   if (rc != 0)
     return rc == ERR_NOT_FOUND ? 0 : rc;
-  struct str name = event.artifacts_len > 0 ? event_artifact_name(&event, &event.artifacts[0], call->arena)
-                                            : event_repo_full_name(&event, call->arena);
+  struct str name = event.artifacts_len > 0 ? event_artifact_name(&event, &event.artifacts[0], scratch)
+                                            : event_repo_full_name(&event, scratch);
   if (!name.ptr)
     return error_set(err, ERR_NO_MEMORY, "out of memory for an answer");
   json_field_str_opt(w, "artifact", name);
@@ -141,7 +150,7 @@ int deliveries_stream(struct api_call *call, struct error *err) {
     rc = policy_get(call->conn, project.id, policy_id, call->arena, &policy, err);
   if (rc != 0)
     return rc;
-  rc = feed_reserve(call->config->feed, call->identity.user_id, policy_id, &watch, err);
+  rc = feed_reserve(call->config->feed, call->identity.user_id, project.id, policy_id, &watch, err);
   if (rc == ERR_TOO_MANY)
     call_header(call, "Retry-After", STR(STREAM_FREE_S));
   if (rc != 0)

@@ -22,7 +22,7 @@ struct feed {
 struct feed_watch {
   struct list_node node;
   struct feed *feed;
-  int64_t user_id, policy_id;
+  int64_t user_id, project_id, policy_id;
   bool changed, gone; // under the lock
   // The loop's:
   struct http_request *request; // NULL before feed_begin
@@ -54,7 +54,8 @@ void feed_free(struct feed *feed) {
 static void mark(struct feed_watch *watch, const struct policy_news *news, size_t len, bool all) {
   watch->changed = watch->changed || all;
   for (size_t i = 0; i < len; i++) {
-    if (news[i].policy_id != watch->policy_id)
+    bool whole_project = news[i].policy_id == 0 && news[i].project_id == watch->project_id;
+    if (news[i].policy_id != watch->policy_id && !whole_project)
       continue;
     watch->changed = true;
     watch->gone = watch->gone || news[i].deleted;
@@ -90,12 +91,13 @@ static int admit(struct feed *feed, struct feed_watch *watch, struct error *err)
   return 0;
 }
 
-int feed_reserve(struct feed *feed, int64_t user_id, int64_t policy_id, struct feed_watch **out, struct error *err) {
+int feed_reserve(struct feed *feed, int64_t user_id, int64_t project_id, int64_t policy_id, struct feed_watch **out,
+                 struct error *err) {
   struct feed_watch *watch = calloc(1, sizeof(*watch));
 
   if (!watch)
     return error_set(err, ERR_NO_MEMORY, "out of memory for a stream");
-  *watch = (struct feed_watch){.feed = feed, .user_id = user_id, .policy_id = policy_id};
+  *watch = (struct feed_watch){.feed = feed, .user_id = user_id, .project_id = project_id, .policy_id = policy_id};
   pthread_mutex_lock(&feed->lock);
   int rc = admit(feed, watch, err);
   pthread_mutex_unlock(&feed->lock);
@@ -131,6 +133,10 @@ static void end(struct feed_watch *watch) {
 
   drop(watch);
   http_stream_end(request);
+}
+
+static void on_drain(void *ctx) {
+  end(ctx);
 }
 
 // False when the client is so slow that the event found no room: then the stream has ended.
@@ -178,7 +184,7 @@ static void arm(struct feed *feed) {
 static void on_tick(struct loop_timer *timer) {
   struct feed *feed = CONTAINER_OF(timer, struct feed, tick);
   int64_t now_us = loop_now_us(feed->loop);
-  size_t left = feed->watches.count; // only this thread takes out; those that come meanwhile have their turn next time
+  size_t left = atomic_load(&feed->watching); // no other thread takes out; who comes meanwhile has his turn next time
 
   // Not while holding the lock: an event may end a watch. Each goes to the back, so that no place is lost.
   while (left-- > 0) {
@@ -201,7 +207,7 @@ void feed_run(struct feed *feed, struct loop *loop) {
 
 int feed_begin(struct feed_watch *watch, struct http_request *request, const struct http_header *headers,
                size_t headers_len, struct error *err) {
-  const struct http_stream_handler handler = {.ctx = watch, .on_closed = on_closed};
+  const struct http_stream_handler handler = {.ctx = watch, .on_closed = on_closed, .on_drain = on_drain};
   const struct http_response response = {
       .status = 200, .content_type = "text/event-stream", .headers = headers, .headers_len = headers_len};
   int rc = http_respond_stream(request, &response, &handler, err);

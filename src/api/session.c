@@ -107,7 +107,9 @@ static int find_session(struct api_call *call, const struct cookies *sids, bool 
 static int identify(struct api_call *call, struct error *err) {
   const struct http_head *head = call->request->head;
   struct cookies sids = cookies_find(head, SID_COOKIE);
-  bool renew = !http_head_get(head, "X-Harbor-No-Session-Renewal").ptr;
+  // A browser opens its stream of events again and again by itself, and cannot send the header with it.
+  bool by_itself = str_eq_c(http_head_get(head, "Accept"), "text/event-stream");
+  bool renew = !http_head_get(head, "X-Harbor-No-Session-Renewal").ptr && !by_itself;
   int rc = find_session(call, &sids, renew, &call->identity, &call->sid, err);
 
   call->session_ended = rc == 0 && sids.seen && call->identity.session_id == 0;

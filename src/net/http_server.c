@@ -298,7 +298,7 @@ void http_server_drain(struct http_server *server, void (*on_drained)(void *ctx)
   LIST_EACH (&server->busy, node, following) {
     struct http_conn *conn = CONTAINER_OF(node, struct http_conn, node);
     if (conn->state == HTTP_CONN_STREAMING)
-      http_stream_stop(conn);
+      http_stream_drain(conn);
   }
   if (server->connections == 0)
     loop_timer_set(server->loop, &server->drain_timer, loop_now_us(server->loop));

@@ -93,21 +93,27 @@ enum { HTTP_STREAM_MAX_PENDING_BYTES = 256 * 1024 }; // written and not yet take
 
 struct http_stream_handler {
   void *ctx;
-  // The stream ended otherwise than by http_stream_end: the client has gone (or sends no more) or takes nothing for write_timeout_ms, or the
-  // server drains. The request must not be used any more. Never called from inside a function of this header but
-  // http_server_drain and http_server_free.
+  // The stream ended otherwise than by http_stream_end: the client has gone (or sends no more), or it takes nothing for
+  // write_timeout_ms. The request must not be used any more. Never called from inside a function of this header but
+  // http_server_free.
   void (*on_closed)(void *ctx);
+  // The server drains: end now, which may happen inside of it. Only for a stream without an end of its own; NULL for
+  // others: they run to their end, as answers of known length do.
+  void (*on_drain)(void *ctx);
 };
 
-// Answer with a head now and a body of unknown length by http_stream_write: chunked, or to the end of the connection for
-// HTTP/1.0. `response->body` is not looked at. The request stays valid until on_closed or http_stream_end, and counts as
-// answered then. ERR_UNAVAILABLE while the server drains, ERR_NO_MEMORY: nothing was answered. Not for HEAD.
+// Answer with a head now and a body of unknown length by http_stream_write: chunked (RFC 9112 7.1), or to the end of the
+// connection for HTTP/1.0. HEAD: the head alone, what is written is dropped, and the connection ends. `response->body` is
+// not looked at. The request, its arena too, stays valid until on_closed or http_stream_end, and counts as answered then.
+// ERR_UNAVAILABLE while the server drains if there is an on_drain, ERR_NO_MEMORY: nothing was answered.
 int http_respond_stream(struct http_request *request, const struct http_response *response,
                         const struct http_stream_handler *handler, struct error *err) MUST_CHECK;
 // Copies. ERR_FULL when more than HTTP_STREAM_MAX_PENDING_BYTES would wait for the client, or all streams and answers
-// together have used up their budget: nothing was taken then. A client that has gone is told by on_closed, not here.
+// together have used up their budget, ERR_NO_MEMORY: nothing was taken then. A client that has gone is told by on_closed,
+// not here.
 int http_stream_write(struct http_request *request, struct str data, struct error *err) MUST_CHECK;
-void http_stream_end(struct http_request *request); // the request must not be used any more
+// The body is complete. What still waits is sent like any answer. The request must not be used any more.
+void http_stream_end(struct http_request *request);
 
 // Stop accepting, close idle connections, let the others finish their request. `on_drained` once none is left, from the
 // loop, so that it may free the server.

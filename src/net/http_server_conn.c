@@ -179,7 +179,7 @@ static enum flush_result conn_flush_wait(struct http_conn *conn, uint32_t events
 
 static enum flush_result conn_flush(struct http_conn *conn) {
   struct http_message *message = conn->message;
-  if (message->out.len == 0) { // memory was out when it was composed
+  if (message->out.len == 0) { // memory was out when it was composed, or its end is that of the connection
     http_conn_close(conn);
     return FLUSH_CLOSED;
   }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the files of the HTTP server share; not for others. http_server.c: listener, limits, start and stop.
-// http_server_conn.c: the life of a connection. http_server_answer.c: the bytes of an answer. http_server_stream.c: answers
-// that come bit by bit. Loop thread only.
+// http_server_conn.c: the life of a connection. http_server_answer.c: the bytes of an answer. http_server_stream.c:
+// answers that come bit by bit. Loop thread only.
 //
 // Invariants: a connection is in exactly one list, `idle` (no byte of a message seen, or lingering; those may be
 // closed at any time, longest first) or `busy`. It has a message if and only if bytes of a request were seen and the
@@ -54,7 +54,7 @@ struct http_message {
   bool answered;   // `out` is complete
   bool incomplete; // answered before the request was read to its end
   bool close;      // after the answer
-  bool streaming;  // the handler may write; `out` holds what the client has not taken
+  bool streaming;  // the handler may write; `out` from `out_sent` on is what the client has not taken
   struct http_stream_handler stream_handler;
   char request_id[UUID_TEXT_BYTES];
 };
@@ -125,7 +125,7 @@ void http_conn_deadline_ms(struct http_conn *conn, int64_t ms); // HTTP_NO_DEADL
 
 // http_server_stream.c
 void http_stream_ready(struct http_conn *conn, uint32_t events); // may free it
-void http_stream_stop(struct http_conn *conn);                   // the server drains; may free it
+void http_stream_drain(struct http_conn *conn);                  // the server drains; may free it
 void http_stream_told(struct http_message *message);             // the connection goes: tell the handler, once
 
 // http_server_answer.c

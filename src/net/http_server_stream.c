@@ -27,10 +27,22 @@ static void stream_want(struct http_conn *conn, uint32_t events) {
   http_conn_deadline_ms(conn, 0);
 }
 
-// What waits counts in the budget of answers that clients are slow to take.
+static bool is_head(const struct http_message *message) {
+  return str_eq_c(message->request.head->method, "HEAD");
+}
+
+// What waits for the client counts in the budget of answers that clients are slow to take. A buffer that has become
+// large is given back when nothing waits: a stream may be quiet for long.
 static void stream_charge(struct http_message *message) {
   struct http_server *server = message->conn->server;
-  size_t bytes = message->out.len > 0 ? message->out.cap : 0;
+  struct buf *out = &message->out;
+  if (message->out_sent == out->len) {
+    message->out_sent = 0;
+    buf_clear(out);
+    if (out->cap > HTTP_SERVER_SPARE_BUFFER_BYTES)
+      buf_free(out);
+  }
+  size_t bytes = out->len > 0 ? out->cap : 0;
   server->unsent_bytes += bytes - message->unsent_bytes;
   message->unsent_bytes = bytes;
 }
@@ -41,9 +53,10 @@ int http_respond_stream(struct http_request *request, const struct http_response
   struct http_conn *conn = message->conn;
   if (message->answered)
     return error_set(err, ERR_INTERNAL, "a request was answered twice");
-  if (conn->server->draining)
+  if (conn->server->draining && handler->on_drain)
     return error_set(err, ERR_UNAVAILABLE, "the server is stopping");
-  message->close = message->close || response->close || !request->head->keep_alive || !is_chunked(message);
+  message->close = message->close || response->close || conn->server->draining || !request->head->keep_alive ||
+                   !is_chunked(message) || is_head(message);
   if (!http_answer_compose_head(message, response)) {
     buf_clear(&message->out);
     return error_set(err, ERR_NO_MEMORY, "no memory for the head of an answer");
@@ -65,11 +78,16 @@ int http_stream_write(struct http_request *request, struct str data, struct erro
   struct http_server *server = conn->server;
   struct buf *out = &message->out;
   char size[CHUNK_SIZE_BYTES];
-  if (data.len == 0) // an empty chunk would be the end
+  if (data.len == 0 || is_head(message)) // an empty chunk would be the end
     return 0;
-  if (out->len + data.len > HTTP_STREAM_MAX_PENDING_BYTES ||
-      server->unsent_bytes - message->unsent_bytes + out->len + data.len > server->config.max_buffered_bytes)
+  size_t waiting = out->len - message->out_sent;
+  if (waiting + data.len > HTTP_STREAM_MAX_PENDING_BYTES ||
+      server->unsent_bytes - message->unsent_bytes + waiting + data.len > server->config.max_buffered_bytes)
     return error_set(err, ERR_FULL, "the client does not take what was written");
+  if (out->len + data.len + sizeof size > out->cap) { // rather than to grow
+    buf_consume(out, message->out_sent);
+    message->out_sent = 0;
+  }
   size_t before = out->len;
   (void)snprintf(size, sizeof size, "%zx\r\n", data.len); // RFC 9112 7.1
   if (is_chunked(message))
@@ -83,7 +101,7 @@ int http_stream_write(struct http_request *request, struct str data, struct erro
     return error_set(err, ERR_NO_MEMORY, "no memory for an answer");
   }
   stream_charge(message);
-  if (before == 0)
+  if (waiting == 0)
     http_conn_deadline_ms(conn, server->config.write_timeout_ms);
   stream_want(conn, EPOLLOUT);
   return 0;
@@ -94,7 +112,7 @@ void http_stream_end(struct http_request *request) {
   message->streaming = false;
   message->conn->server->unsent_bytes -= message->unsent_bytes; // counted anew if it cannot leave at once
   message->unsent_bytes = 0;
-  if (is_chunked(message))
+  if (is_chunked(message) && !is_head(message))
     buf_put_c(&message->out, "0\r\n\r\n");
   if (message->out.failed)
     buf_clear(&message->out);        // with nothing to send the connection is closed
@@ -108,11 +126,11 @@ void http_stream_told(struct http_message *message) {
   message->stream_handler.on_closed(message->stream_handler.ctx);
 }
 
-void http_stream_stop(struct http_conn *conn) {
+void http_stream_drain(struct http_conn *conn) {
   struct http_message *message = conn->message;
-  http_stream_told(message);
   message->close = true;
-  http_stream_end(&message->request);
+  if (message->stream_handler.on_drain)
+    message->stream_handler.on_drain(message->stream_handler.ctx);
 }
 
 void http_stream_ready(struct http_conn *conn, uint32_t events) {
@@ -121,10 +139,11 @@ void http_stream_ready(struct http_conn *conn, uint32_t events) {
     http_conn_close(conn);
     return;
   }
-  for (int i = 0; message->out.len > 0 && i < STREAM_WRITES_PER_WAKE; i++) {
+  for (int i = 0; message->out_sent < message->out.len && i < STREAM_WRITES_PER_WAKE; i++) {
     struct error err;
     size_t written;
-    enum stream_result result = stream_write(conn->stream, buf_str(&message->out), &written, &err);
+    struct str left = str_from(buf_str(&message->out), message->out_sent);
+    enum stream_result result = stream_write(conn->stream, left, &written, &err);
     if (result == STREAM_WANT_READ || result == STREAM_WANT_WRITE) {
       stream_want(conn, result == STREAM_WANT_READ ? EPOLLIN : EPOLLOUT);
       return;
@@ -133,7 +152,7 @@ void http_stream_ready(struct http_conn *conn, uint32_t events) {
       http_conn_close(conn);
       return;
     }
-    buf_consume(&message->out, written);
+    message->out_sent += written;
     http_conn_deadline_ms(conn, conn->server->config.write_timeout_ms);
   }
   stream_charge(message);

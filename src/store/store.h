@@ -41,7 +41,8 @@ struct delivery_notice {
 // Something about the deliveries of a policy was committed: one came, was tried, was cancelled.
 struct policy_news {
   int64_t policy_id;
-  bool deleted; // the policy itself went
+  int64_t project_id; // with policy_id 0: all policies of this project
+  bool deleted;       // the policy itself went
 };
 
 struct store_config {

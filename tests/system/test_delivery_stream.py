@@ -2,6 +2,7 @@
 """Following deliveries as they happen: server-sent events, their bounds, and every way in which they end."""
 import http.client
 import json
+import socket
 import ssl
 import threading
 
@@ -12,6 +13,8 @@ from support.server import ADMIN_PASSWORD, basic
 from support.waiting import BOUND_S, wait_until
 
 ADMIN = basic("admin", ADMIN_PASSWORD)
+SILENT = 64  # clients that never read
+SILENT_BYTES_EACH = 256 * 1024  # of the server's memory, at most: request, head and what the client has not taken
 
 
 def stream_path(project, policy):
@@ -45,6 +48,21 @@ class Stream:
 
     def close(self):
         self.connection.close()
+
+
+def silent_client(request, server, project, policy):
+    """Asks for a stream and never reads."""
+    client = server.socket()
+    request.addfinalizer(client.close)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.sendall(f"GET {stream_path(project, policy)} HTTP/1.1\r\nHost: h\r\n"
+                   f"Authorization: {ADMIN}\r\n\r\n".encode())
+
+
+def admitted(server, project, policy):
+    """A stream if there is a place for one."""
+    stream = Stream(server, project, policy)
+    return stream if stream.answer.status == 200 else stream.close()
 
 
 @pytest.fixture
@@ -103,7 +121,8 @@ def test_a_deleted_project_is_told(server, api, follow):
     policy = api.webhook("goes-away", "http://127.0.0.1:9099/")
     stream = follow(server, "goes-away", policy)
     api.delete("/projects/goes-away")
-    assert stream.next() == ("deliveries", {"policy_id": policy})
+    assert stream.next() == ("gone", {"policy_id": policy})
+    assert stream.next() is None
     api.get(f"/projects/goes-away/webhook/policies/{policy}", expect=404)
 
 
@@ -129,11 +148,35 @@ def test_more_streams_than_allowed_are_refused_until_one_ends(new_server, api_of
     refused = api.get(stream_path("busy", policy), expect=429)
     assert refused.header("Retry-After") == "5" and "you have 2 streams open" in refused.message
     first.close()
+    wait_until(lambda: admitted(server, "busy", policy), "a place came free").close()
 
-    def again():
-        stream = Stream(server, "busy", policy)
-        return stream if stream.answer.status == 200 else stream.close()
-    wait_until(again, "a place came free").close()
+
+def test_clients_that_never_read_cost_little(request, new_server, api_of, receiver):
+    server = new_server(settings={"api.max_streams_per_user": SILENT})
+    api = api_of(server)
+    api.project("silent")
+    policy = api.webhook("silent", receiver.url)
+    before = server.resident_bytes()
+    for _ in range(SILENT):
+        silent_client(request, server, "silent", policy)
+
+    def all_taken():
+        stream = admitted(server, "silent", policy)
+        return stream.close() if stream else True
+    wait_until(all_taken, "all places are taken")
+    for count in range(1, 11):
+        api.submit("silent")
+        api.execution_ended("silent", policy, count=count)
+    assert server.resident_bytes() - before < SILENT * SILENT_BYTES_EACH
+
+
+def test_a_client_that_never_reads_loses_its_place(request, new_server, api_of):
+    server = new_server(settings={"api.stream_lifetime_s": 1, "api.max_streams": 1})
+    api = api_of(server)
+    api.project("silent")
+    policy = api.webhook("silent", "http://127.0.0.1:9099/")
+    silent_client(request, server, "silent", policy)
+    wait_until(lambda: admitted(server, "silent", policy), "the place came free").close()
 
 
 def test_who_may_not_see_deliveries_may_not_follow_them(server, api, project):

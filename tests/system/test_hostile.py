@@ -586,11 +586,6 @@ def test_client_that_reads_no_answer_is_cut_off(new_street):
 
 # ---- many --------------------------------------------------------------------------------------------------------------
 
-def resident_bytes(server):
-    with open(f"/proc/{server.process.pid}/status", encoding="ascii") as file:
-        return int(re.search(r"VmRSS:\s+(\d+) kB", file.read()).group(1)) * 1024
-
-
 @pytest.fixture
 def descriptors():
     """Raises this process's limit as far as it may; the limit before comes back."""
@@ -608,7 +603,7 @@ def test_10000_idle_connections_cost_little_and_delay_nobody(descriptors, new_st
     street = new_street(**{"limits.descriptors": 16384, "server.header_timeout_ms": day_ms,
                            "server.keep_alive_timeout_ms": day_ms})
     street.check()
-    before = resident_bytes(street.server)
+    before = street.server.resident_bytes()
     idle = []
     try:
         for number in range(IDLE_CONNECTIONS):
@@ -619,7 +614,7 @@ def test_10000_idle_connections_cost_little_and_delay_nobody(descriptors, new_st
             assert connection.recv(4096).startswith(b"HTTP/1.1 200 ")
         wait_until(lambda: len(os.listdir(f"/proc/{street.server.process.pid}/fd")) > IDLE_CONNECTIONS,
                    "all connections were accepted")
-        grown = resident_bytes(street.server) - before
+        grown = street.server.resident_bytes() - before
         if not os.environ.get("HARBINGER_SANITIZER"):
             assert grown < IDLE_CONNECTIONS * IDLE_BYTES_EACH, f"{grown} bytes for {IDLE_CONNECTIONS} connections"
         assert street.server.request("GET", "/healthz", timeout=PROMPT_S)[0] == 200

@@ -300,12 +300,13 @@ def test_a_call_from_another_site_is_refused_even_with_the_token(proxied, header
 # -- limits -----------------------------------------------------------------------------------------------------------
 
 
-def test_an_idle_session_ends_and_use_keeps_it(new_server):
+@pytest.mark.parametrize("passive", [{"X-Harbor-No-Session-Renewal": "true"}, {"Accept": "text/event-stream"}],
+                         ids=["asked", "stream"])
+def test_an_idle_session_ends_and_use_keeps_it(new_server, passive):
     server = new_server(settings={"auth.session_idle_s": 3})
     used, idle = SessionClient(server), SessionClient(server)
     used.login()
     idle.login()
-    passive = {"X-Harbor-No-Session-Renewal": "true"}
 
     def has_ended():
         assert used.who() == "admin", "use does not keep the session"

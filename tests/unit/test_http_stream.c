@@ -15,9 +15,9 @@ static void on_closed(void *ctx) {
   ++*closed;
 }
 
-// A request that waits, answered with the head of a stream.
+// A request that waits, answered with the head of a stream that has an end of its own.
 static struct http_request *begin(struct world *world, struct caller *client, const char *request, int *closed) {
-  const struct http_stream_handler handler = {closed, on_closed};
+  const struct http_stream_handler handler = {.ctx = closed, .on_closed = on_closed};
   struct error err;
   *closed = 0;
   world->defer = true;
@@ -132,6 +132,30 @@ static void test_a_client_that_takes_nothing_is_refused_more_and_cut(void **stat
   caller_close(&client);
 }
 
+static void test_slow_clients_share_one_budget(void **state) {
+  struct world *world = *state;
+  struct caller slow, other;
+  static char piece[8 * 1024];
+  struct error err;
+  size_t taken = 0;
+  int closed, other_closed;
+  (void)fill(world, begin(world, &slow, GET, &closed));
+  struct http_request *request = begin(world, &other, GET, &other_closed);
+  caller_await(world, &other, "\r\n\r\n");
+  while (taken < HTTP_STREAM_MAX_PENDING_BYTES &&
+         http_stream_write(request, (struct str){piece, sizeof piece}, &err) == 0)
+    taken += sizeof piece; // nothing leaves meanwhile
+  assert_int_equal(err.code, ERR_FULL);
+  assert_true(taken <= BUDGET_BYTES - (HTTP_STREAM_MAX_PENDING_BYTES - sizeof piece));
+  caller_close(&slow); // its share is free again
+  for (int i = 0; i < MAX_ROUNDS && closed == 0; i++)
+    (void)loop_step(world->loop, 1);
+  assert_int_equal(http_stream_write(request, (struct str){piece, sizeof piece}, &err), 0);
+  http_stream_end(request);
+  caller_await(world, &other, "\r\n0\r\n\r\n");
+  caller_close(&other);
+}
+
 static void test_a_client_that_takes_again_goes_on(void **state) {
   struct world *world = *state;
   struct caller client;
@@ -163,30 +187,125 @@ static void on_drained(void *ctx) {
   ((struct world *)ctx)->drained = true;
 }
 
-static void test_draining_ends_streams_at_once_and_begins_none(void **state) {
+static void await_drained(struct world *world) {
+  for (int i = 0; i < MAX_ROUNDS && !world->drained; i++)
+    (void)loop_step(world->loop, 1);
+  assert_true(world->drained);
+}
+
+static void end_on_drain(void *ctx) {
+  struct http_request **request = ctx;
+  http_stream_end(*request);
+}
+
+static void test_draining_asks_endless_streams_to_end_and_begins_none(void **state) {
   struct world *world = *state;
   struct caller client, late;
-  int closed, never;
+  struct http_request *request = NULL;
   struct error err;
-  struct http_request *request = begin(world, &client, GET, &closed);
+  const struct http_stream_handler handler = {.ctx = &request, .on_closed = on_closed, .on_drain = end_on_drain};
+  const struct http_response head = {.status = 200};
+  world->defer = true;
+  caller_open(world, &client);
+  caller_send_c(world, &client, GET);
+  world_await_requests(world, 1);
+  request = world->waiting[0];
+  assert_int_equal(http_respond_stream(request, &head, &handler, &err), 0);
   put(request, "x");
   caller_open(world, &late);
   caller_send_c(world, &late, GET);
   world_await_requests(world, 2);
   http_server_drain(world->server, on_drained, world);
-  assert_int_equal(closed, 1);
   caller_await(world, &client, "1\r\nx\r\n0\r\n\r\n");
   caller_await_end(world, &client);
-  const struct http_stream_handler handler = {&never, on_closed};
-  assert_int_equal(http_respond_stream(world->waiting[1], &(struct http_response){.status = 200}, &handler, &err),
-                   ERR_UNAVAILABLE);
+  assert_int_equal(http_respond_stream(world->waiting[1], &head, &handler, &err), ERR_UNAVAILABLE);
   world_answer(world, world->waiting[1]);
   caller_await_end(world, &late);
-  for (int i = 0; i < MAX_ROUNDS && !world->drained; i++)
-    (void)loop_step(world->loop, 1);
-  assert_true(world->drained);
+  await_drained(world);
   caller_close(&client);
   caller_close(&late);
+}
+
+// A body that is cut must not look whole: who has to send one to its end is given the time for it.
+static void test_draining_lets_a_body_come_to_its_end(void **state) {
+  struct world *world = *state;
+  struct caller client;
+  int closed;
+  struct http_request *request = begin(world, &client, GET, &closed);
+  put(request, "first");
+  http_server_drain(world->server, on_drained, world);
+  caller_await(world, &client, "first\r\n");
+  assert_false(caller_got(&client, "\r\n0\r\n"));
+  put(request, "last");
+  http_stream_end(request);
+  caller_await(world, &client, "last\r\n0\r\n\r\n");
+  caller_await_end(world, &client);
+  await_drained(world);
+  assert_int_equal(closed, 0);
+  caller_close(&client);
+}
+
+static void test_a_cut_body_has_no_end(void **state) {
+  struct world *world = *state;
+  struct caller client;
+  int closed;
+  (void)begin(world, &client, GET, &closed);
+  caller_await(world, &client, "\r\n\r\n");
+  http_server_free(world->server);
+  world->server = NULL;
+  assert_int_equal(closed, 1);
+  caller_await_end(world, &client);
+  assert_false(caller_got(&client, "0\r\n\r\n"));
+  caller_close(&client);
+}
+
+static void test_head_gets_the_head_alone(void **state) {
+  struct world *world = *state;
+  struct caller client;
+  int closed;
+  struct http_request *request = begin(world, &client, "HEAD /s HTTP/1.1\r\nHost: h\r\n\r\n", &closed);
+  put(request, "not for you");
+  caller_await(world, &client, "\r\n\r\n");
+  put(request, "nor this");
+  http_stream_end(request);
+  caller_await_end(world, &client);
+  assert_true(caller_got(&client, "Connection: close\r\n"));
+  assert_true(str_ends(buf_str(&client.got), STR("\r\n\r\n")));
+  assert_int_equal(caller_count(&client, "\r\n\r\n"), 1);
+  assert_int_equal(world->answered, 1);
+  caller_close(&client);
+}
+
+// A body far larger than what may wait: each byte once and in order, however the client reads.
+static void test_a_large_body_arrives_whole(void **state) {
+  struct world *world = *state;
+  struct caller client;
+  static char piece[10 * 1024];
+  int closed;
+  struct error err;
+  size_t written = 0, read = 0;
+  struct http_request *request = begin(world, &client, "GET /s HTTP/1.0\r\n\r\n", &closed);
+  caller_await(world, &client, "\r\n\r\n");
+  buf_clear(&client.got); // the head, and nothing was written yet
+  while (!client.ended) {
+    for (size_t i = 0; i < sizeof piece; i++)
+      piece[i] = (char)((written + i) % 251);
+    if (written < 8 * 1024 * 1024 && http_stream_write(request, (struct str){piece, sizeof piece}, &err) == 0)
+      written += sizeof piece;
+    else
+      caller_read(&client);
+    for (size_t i = 0; i < client.got.len; i++)
+      assert_int_equal((uint8_t)client.got.ptr[i], (read + i) % 251);
+    read += client.got.len;
+    buf_clear(&client.got);
+    (void)loop_step(world->loop, 0);
+    if (written >= 8 * 1024 * 1024 && request) {
+      http_stream_end(request);
+      request = NULL;
+    }
+  }
+  assert_int_equal(read, written);
+  caller_close(&client);
 }
 
 static void test_an_idle_stream_is_not_timed_out(void **state) {
@@ -213,8 +332,13 @@ int main(void) {
       TEST(test_a_request_that_came_early_is_answered_after_the_stream),
       TEST(test_a_client_that_goes_is_told),
       TEST(test_a_client_that_takes_nothing_is_refused_more_and_cut),
+      TEST(test_slow_clients_share_one_budget),
       TEST(test_a_client_that_takes_again_goes_on),
-      TEST(test_draining_ends_streams_at_once_and_begins_none),
+      TEST(test_draining_asks_endless_streams_to_end_and_begins_none),
+      TEST(test_draining_lets_a_body_come_to_its_end),
+      TEST(test_a_cut_body_has_no_end),
+      TEST(test_head_gets_the_head_alone),
+      TEST(test_a_large_body_arrives_whole),
       TEST(test_an_idle_stream_is_not_timed_out),
 #undef TEST
   };

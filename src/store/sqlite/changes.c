@@ -43,7 +43,7 @@ void change_policies(struct store_conn *conn) {
   policy_cache_clear(conn->policies);
 }
 
-void change_news(struct store_conn *conn, int64_t policy_id, bool deleted) {
+static void add_news(struct store_conn *conn, struct policy_news news) {
   struct changes *changes = conn->changes;
 
   if (!changes || changes->counts.news_of_all)
@@ -52,18 +52,21 @@ void change_news(struct store_conn *conn, int64_t policy_id, bool deleted) {
   // takes back nothing else.
   for (size_t i = changes->counts.news; i > 0; i--) {
     const struct policy_news *old = &changes->news[i - 1];
-    if (old->policy_id == policy_id && old->deleted == deleted)
+    if (old->policy_id == news.policy_id && old->project_id == news.project_id && old->deleted == news.deleted)
       return;
   }
   if (changes->counts.news == CHANGES_MAX_NEWS)
     changes->counts.news_of_all = true;
   else
-    changes->news[changes->counts.news++] = (struct policy_news){policy_id, deleted};
+    changes->news[changes->counts.news++] = news;
 }
 
-void change_news_of_all(struct store_conn *conn) {
-  if (conn->changes)
-    conn->changes->counts.news_of_all = true;
+void change_news(struct store_conn *conn, int64_t policy_id, bool deleted) {
+  add_news(conn, (struct policy_news){.policy_id = policy_id, .deleted = deleted});
+}
+
+void change_news_of_project(struct store_conn *conn, int64_t project_id) {
+  add_news(conn, (struct policy_news){.project_id = project_id, .deleted = true});
 }
 
 void change_cancelled(struct store_conn *conn) {

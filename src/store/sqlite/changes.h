@@ -42,7 +42,7 @@ void change_delivery(struct store_conn *conn, const struct delivery_notice *noti
 void change_waiting(struct store_conn *conn, int64_t by);
 void change_policies(struct store_conn *conn);                              // also drops the compiled policies
 void change_news(struct store_conn *conn, int64_t policy_id, bool deleted); // of the deliveries of a policy
-void change_news_of_all(struct store_conn *conn);
+void change_news_of_project(struct store_conn *conn, int64_t project_id);   // it went with its policies
 void change_cancelled(struct store_conn *conn);
 void change_event(struct store_conn *conn, const struct event *event);
 
