@@ -21,6 +21,7 @@ struct trials {
 struct trial {
   struct trials *trials;
   atomic_int users; // who asked, and the loop while it has the trial
+  bool has_place;   // of who asks, then of who drops the trial last
   struct arena *arena;
   struct route *route;
   struct request request;
@@ -169,6 +170,7 @@ int trial_new(struct trials *trials, const struct target *target, const struct e
   }
   trial->trials = trials;
   trial->arena = arena;
+  trial->has_place = true;
   trial->start.run = start;
   atomic_init(&trial->users, 1);
   trial->done = queue_new(1);
@@ -203,6 +205,9 @@ int trial_run(struct trial *trial, struct error *err) {
   int64_t wait_ms = config->dispatch->total_timeout_ms + TRIAL_GRACE_MS;
   if (!queue_wait(trial->done, wait_ms < INT32_MAX ? (int)wait_ms : INT32_MAX))
     return error_set(err, ERR_UNAVAILABLE, "the sending loop did not take a test in time");
+  // Not with the last drop, which may be the loop's a moment later: who has the answer may ask again at once.
+  leave_place(trial->trials);
+  trial->has_place = false;
   if (trial->rc != 0)
     *err = trial->err;
   return trial->rc;
@@ -221,9 +226,11 @@ void trial_drop(struct trial *trial) {
     (void)queue_take_all(trial->done);
     queue_free(trial->done);
   }
+  bool has_place = trial->has_place;
   route_drop(trial->route);
   arena_free(trial->arena);
-  leave_place(trials);
+  if (has_place)
+    leave_place(trials);
 }
 
 // ---- life -----------------------------------------------------------------------------------------------------------

@@ -29,7 +29,8 @@ void trials_free(struct trials *trials); // closed, and every trial dropped
 int trial_new(struct trials *trials, const struct target *target, const struct event *event, struct trial **out,
               struct error *err) MUST_CHECK;
 // Once, any thread but the loop's: send it and wait for the end, at most the total timeout and TRIAL_GRACE_MS.
-// ERR_UNAVAILABLE when nothing could be learnt about the receiver: our own limits, or stopping. 0: see trial_result.
+// ERR_UNAVAILABLE when nothing could be learnt about the receiver: our own limits, or stopping. 0: see trial_result. The
+// place is free again when it returns, unless the loop did not take the test in time.
 int trial_run(struct trial *trial, struct error *err) MUST_CHECK;
 void trial_drop(struct trial *trial); // NULL is fine
 

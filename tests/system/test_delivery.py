@@ -645,6 +645,21 @@ def test_a_delivery_sent_again_is_a_new_one_of_the_same_event_and_bytes(api, pro
     assert len(delivery(api, project, old["id"])["attempts"]) == PERMANENT_TRIES
 
 
+def test_a_page_of_deliveries_of_the_largest_events_is_listed(new_server, api_of):
+    """What is read of one event is forgotten before the next: 100 at once would not fit into a call's memory."""
+    api = api_of(new_server())
+    api.project("large")
+    policy = api.webhook("large", f"http://127.0.0.1:{free_port()}")
+    artifacts = [{"digest": f"sha256:{number:064x}", "tags": [f"{tag:03}{'x' * 100}" for tag in range(120)]}
+                 for number in range(60)]
+    api.submit("large", {**push_event(), "artifacts": artifacts})
+    first = deliveries(api, "large", policy)[0]["id"]
+    for _ in range(99):
+        api.post(f"/projects/large/webhook/deliveries/{first}/redeliver")
+    rows = deliveries(api, "large", policy, page_size=100)
+    assert len(rows) == 100 and {row["artifact"] for row in rows} == {rows[0]["artifact"]} != {None}
+
+
 def test_the_open_breaker_spends_no_tries_of_the_followers(new_server, api_of, new_receiver):
     port = free_port()
     api = api_of(new_server(settings={"breaker.failures": 3, "breaker.span_ms": 1, "breaker.probe_min_ms": 50,
