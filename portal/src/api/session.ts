@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who is signed in. `null` means nobody, or that the session has ended.
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useMutation, useQuery, useQueryClient, type QueryClient } from "@tanstack/react-query";
 
 import { ApiError, client, dataOf, type Schemas } from "./client";
 
@@ -21,6 +21,12 @@ export function useSession() {
   });
 }
 
+/** From now on it is this user. Another one may see other things: nothing of the last one is shown. */
+function changeUser(queries: QueryClient, user: Schemas["User"] | null): void {
+  queries.removeQueries({ predicate: (query) => query.queryKey[0] !== sessionKey[0] });
+  queries.setQueryData(sessionKey, user);
+}
+
 export interface Credentials {
   principal: string;
   password: string;
@@ -39,10 +45,7 @@ export function useLogin() {
       );
       return dataOf(client.GET("/api/v2.0/users/current"));
     },
-    onSuccess: (user) => {
-      queries.clear(); // another user may see other things: nothing of the last one is shown
-      queries.setQueryData(sessionKey, user);
-    },
+    onSuccess: (user) => changeUser(queries, user),
   });
 }
 
@@ -50,9 +53,6 @@ export function useLogout() {
   const queries = useQueryClient();
   return useMutation({
     mutationFn: () => dataOf(client.GET("/c/log_out")),
-    onSuccess: () => {
-      queries.clear();
-      queries.setQueryData(sessionKey, null);
-    },
+    onSuccess: () => changeUser(queries, null),
   });
 }

@@ -18,6 +18,7 @@ export function TestOutcome({
   useEffect(() => {
     if (outcome) box.current?.focus();
   }, [outcome]);
+  if (!outcome) return null;
   return (
     <div ref={box} tabIndex={-1}>
       {error && <ErrorBox error={error} title="The test was not sent" />}

@@ -159,7 +159,7 @@ export function WebhookForm(props: Props) {
             />
           </div>
         </div>
-        <div ref={said} tabIndex={-1}>
+        <div ref={said} tabIndex={-1} className={classes.said}>
           {props.notice}
           {placed?.rest && !props.notice && (
             <ErrorBox error={placed.rest} title="The webhook was not saved" />
