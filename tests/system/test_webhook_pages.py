@@ -13,8 +13,10 @@ from test_documented_procedure import (act, choose, choose_events, confirm, dial
                                        policies, row_of, select, text_field, the_policy)
 
 # The name of what has the focus; the page itself has it when nothing else does.
-FOCUSED = JS("""(one) => one === document.body ? "" : one.getAttribute("aria-label") ?? one.labels?.[0]?.textContent ??
-    one.textContent""")
+FOCUSED = JS("""() => {
+    const one = document.activeElement;
+    return one === document.body ? "" : one.getAttribute("aria-label") ?? one.labels?.[0]?.textContent ?? one.textContent;
+}""")
 
 
 def edit(page, project, name):
@@ -27,8 +29,7 @@ def edit(page, project, name):
 
 
 def focused(page, words):
-    return wait_until(lambda: page.locator(":focus").or_(page.locator("body:not(:has(:focus))")).evaluate(FOCUSED)
-                      .startswith(words), f"the focus is at {words}")
+    wait_until(lambda: page.evaluate(FOCUSED).startswith(words), f"the focus is at {words}")
 
 
 def changed_by_somebody(api, project):
@@ -71,8 +72,10 @@ def test_who_was_told_of_a_change_may_overwrite_it(page, api, project):
     changed_by_somebody(api, project)
     text_field(dialog, "Description").fill("mine")
     dialog.get_by_role("button", name="SAVE", exact=True).click()
+    dialog.get_by_role("button", name="OVERWRITE").wait_for()
+    text_field(dialog, "Description").fill("mine, and more of it")
     confirm(dialog, "OVERWRITE")
-    assert the_policy(api, project)["description"] == "mine"
+    assert the_policy(api, project)["description"] == "mine, and more of it"
 
 
 def test_deactivating_keeps_what_somebody_else_changed_meanwhile(page, api, project):
@@ -277,7 +280,6 @@ def test_a_webhook_is_added_and_deleted_with_the_keyboard_alone(page, api, proje
     page.get_by_role("menuitem", name="DELETE").wait_for()
     wait_until(lambda: page.evaluate("document.activeElement.closest('[role=menu]') !== null"), "the menu has the focus")
     page.keyboard.press("ArrowDown")
-    focused(page, "EDIT")
     page.keyboard.press("End")
     focused(page, "DELETE")
     page.keyboard.press("Enter")

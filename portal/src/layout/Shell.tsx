@@ -14,7 +14,8 @@ const BAR_HEIGHT = 52;
 function UserMenu({ name }: { name: string }) {
   const logout = useLogout();
   return (
-    <Menu position="bottom-end">
+    // In the bar itself, and begun at its first item: the library's own place and placeholder are no part of a menu.
+    <Menu position="bottom-end" withinPortal={false} withInitialFocusPlaceholder={false}>
       <Menu.Target>
         <Button
           variant="subtle"
@@ -28,7 +29,6 @@ function UserMenu({ name }: { name: string }) {
       </Menu.Target>
       <Menu.Dropdown>
         <ThemeItems />
-        <Menu.Divider />
         <Menu.Item onClick={() => logout.mutate()}>Sign out</Menu.Item>
       </Menu.Dropdown>
     </Menu>

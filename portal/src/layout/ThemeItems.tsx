@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-import { Menu, useMantineColorScheme, type MantineColorScheme } from "@mantine/core";
+import { Menu, useMantineColorScheme, VisuallyHidden, type MantineColorScheme } from "@mantine/core";
 
 const SCHEMES: [MantineColorScheme, string][] = [
-  ["auto", "As the system"],
-  ["light", "Light"],
-  ["dark", "Dark"],
+  ["auto", "Theme as the system"],
+  ["light", "Light theme"],
+  ["dark", "Dark theme"],
 ];
 
 /** Part of a menu: light, dark, or what the system says. Remembered by the browser. */
@@ -12,13 +12,17 @@ export function ThemeItems() {
   const { colorScheme, setColorScheme } = useMantineColorScheme();
   return (
     <>
-      <Menu.Label>Theme</Menu.Label>
       {SCHEMES.map(([scheme, words]) => (
         <Menu.Item
           key={scheme}
-          role="menuitemradio"
-          aria-checked={colorScheme === scheme}
-          rightSection={colorScheme === scheme ? <span aria-hidden="true">✓</span> : undefined}
+          rightSection={
+            colorScheme === scheme && (
+              <>
+                <span aria-hidden="true">✓</span>
+                <VisuallyHidden>chosen</VisuallyHidden>
+              </>
+            )
+          }
           onClick={() => setColorScheme(scheme)}
         >
           {words}

@@ -69,7 +69,12 @@ function AttemptDetails({ attempt }: { attempt: Attempt }) {
       {attempt.status !== undefined && (
         <>
           <Headers label="Answer headers" lines={attempt.response_headers} />
-          <BodyView label="Answer body" text={body} truncated={byteLength(body) >= KEPT_ANSWER_BYTES} />
+          {/* Several may be open: each has a name of its own. */}
+          <BodyView
+            label={`Answer body of attempt ${attempt.number}`}
+            text={body}
+            truncated={byteLength(body) >= KEPT_ANSWER_BYTES}
+          />
         </>
       )}
     </Stack>

@@ -16,7 +16,13 @@ export function ActionMenu({
 }) {
   return (
     // Each item opens a dialog: it has the focus then, and gives it back to the button.
-    <Menu position="bottom-start" disabled={!webhook} returnFocus={false}>
+    <Menu
+      position="bottom-start"
+      disabled={!webhook}
+      returnFocus={false}
+      withinPortal={false}
+      withInitialFocusPlaceholder={false}
+    >
       <Menu.Target>
         <Button variant="default" disabled={!webhook} rightSection={<span aria-hidden="true">▾</span>}>
           ACTION
@@ -30,7 +36,6 @@ export function ActionMenu({
         {webhook?.enabled && suspendedTarget(webhook) && (
           <Menu.Item onClick={() => onAction("resume")}>RESUME</Menu.Item>
         )}
-        <Menu.Divider />
         <Menu.Item onClick={() => onAction("delete")}>DELETE</Menu.Item>
       </Menu.Dropdown>
     </Menu>

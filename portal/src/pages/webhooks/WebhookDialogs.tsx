@@ -8,7 +8,7 @@ import { useCreateWebhook, useUpdateWebhook, useWebhook, type WebhookRequest } f
 import { ErrorBox } from "../../components/ErrorBox";
 import { useFocusBack } from "../../components/useFocusBack";
 import { newWebhook, valuesOf } from "./formValues";
-import { WebhookForm } from "./WebhookForm";
+import { WebhookForm, type Notice } from "./WebhookForm";
 
 const INTRO = "Specify the endpoint for receiving webhook notifications";
 
@@ -136,18 +136,19 @@ export function EditWebhook({
 }) {
   const current = useWebhook(projectId, id, true);
   const update = useUpdateWebhook(projectId);
-  const [typed, setTyped] = useState<WebhookRequest>();
   const isGone = hasStatus(update.error, 404) || hasStatus(current.error, 404);
   const isChanged = hasStatus(update.error, 412);
 
   const save = (body: WebhookRequest, etag: string | undefined) => {
-    setTyped(body);
     update.mutate({ id, body, ...(etag ? { etag } : {}) }, { onSuccess: onClose });
   };
   const load = async () => {
     update.reset();
     await current.refetch();
   };
+  const changed: Notice = (sendBy) => (
+    <Changed onLoad={() => void load()} onOverwrite={() => sendBy((body) => save(body, undefined))} />
+  );
   return (
     <Frame title="Edit Webhook" onClose={onClose}>
       {(close, onDirty) => {
@@ -168,13 +169,7 @@ export function EditWebhook({
             value={value}
             isPending={update.isPending}
             error={update.error}
-            notice={
-              isGone ? (
-                <Gone />
-              ) : isChanged && typed ? (
-                <Changed onLoad={() => void load()} onOverwrite={() => save(typed, undefined)} />
-              ) : undefined
-            }
+            notice={isGone ? () => <Gone /> : isChanged ? changed : undefined}
             onSubmit={(body) => save(body, etag)}
             onCancel={close}
             onDirty={onDirty}
@@ -191,7 +186,7 @@ interface EditFormProps {
   value: Parameters<typeof valuesOf>[0];
   isPending: boolean;
   error: Error | null;
-  notice: ReactNode;
+  notice: Notice | undefined;
   onSubmit: (body: WebhookRequest) => void;
   onCancel: () => void;
   onDirty: (isDirty: boolean) => void;

@@ -17,6 +17,11 @@ import classes from "./WebhookForm.module.css";
 const NAME_CHECK_MS = 500;
 const NAME_TAKEN = "Name already exists";
 
+type Send = (body: WebhookRequest) => void;
+
+/** Stands above the buttons; may send what the form holds in a way of its own. */
+export type Notice = (sendBy: (send: Send) => void) => ReactNode;
+
 interface Props {
   projectId: string;
   /** The webhook being edited; undefined: a new one. */
@@ -27,9 +32,8 @@ interface Props {
   enabled: boolean;
   isPending: boolean;
   error: Error | null;
-  /** Stands above the buttons: that somebody else changed it. */
-  notice?: ReactNode;
-  onSubmit: (body: WebhookRequest) => void;
+  notice?: Notice | undefined;
+  onSubmit: Send;
   onCancel: () => void;
   onDirty: (isDirty: boolean) => void;
 }
@@ -95,6 +99,11 @@ export function WebhookForm(props: Props) {
   }, [refusals]);
   const hasErrors = Object.keys(form.errors).length > 0;
   const { targets } = form.values;
+  const sending = (send: Send) =>
+    form.onSubmit(
+      (values) => send(requestOf(values, props.enabled)),
+      () => setRefusals((count) => count + 1),
+    );
   const fitToTest = () => {
     const isFit = targets
       .map((_, index) => form.validateField(`targets.${index}.address`).hasError)
@@ -109,14 +118,7 @@ export function WebhookForm(props: Props) {
 
   const name = form.getInputProps("name");
   return (
-    <form
-      ref={box}
-      noValidate
-      onSubmit={form.onSubmit(
-        (values) => props.onSubmit(requestOf(values, props.enabled)),
-        () => setRefusals((count) => count + 1),
-      )}
-    >
+    <form ref={box} noValidate onSubmit={sending(props.onSubmit)}>
       <Stack>
         <div className={classes.columns}>
           <Stack>
@@ -160,7 +162,7 @@ export function WebhookForm(props: Props) {
           </div>
         </div>
         <div ref={said} tabIndex={-1} className={classes.said}>
-          {props.notice}
+          {props.notice?.((send) => sending(send)())}
           {placed?.rest && !props.notice && (
             <ErrorBox error={placed.rest} title="The webhook was not saved" />
           )}
