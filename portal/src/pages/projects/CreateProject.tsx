@@ -6,6 +6,7 @@ import { useNavigate } from "react-router-dom";
 import { ApiError } from "../../api/client";
 import { useCreateProject } from "../../api/projects";
 import { ErrorBox } from "../../components/ErrorBox";
+import { useFocusBack } from "../../components/useFocusBack";
 
 // As Harbor has it: lower case, digits, and single separators between them.
 const NAME = /^[a-z0-9]+(?:[._-][a-z0-9]+)*$/;
@@ -19,6 +20,7 @@ function nameError(name: string): string | null {
 
 /** Asks for a name, makes the project and goes to its webhooks. Mounted while it is open. */
 export function CreateProject({ onClose }: { onClose: () => void }) {
+  useFocusBack();
   const create = useCreateProject();
   const navigate = useNavigate();
   const form = useForm({ initialValues: { name: "", isPublic: false }, validate: { name: nameError } });
