@@ -6,6 +6,7 @@ import type { ReactNode } from "react";
 import type { Delivery } from "../../api/deliveries";
 import type { Schemas } from "../../api/client";
 import { Copy } from "../../components/Copy";
+import { Facts } from "../../components/Facts";
 import { Time } from "../../components/Time";
 import { NextTry } from "../deliveries/NextTry";
 import { answerWords, isWaiting } from "../deliveries/words";
@@ -67,7 +68,7 @@ export function DeliveryFacts({ delivery }: { delivery: Delivery }) {
           </Text>
         </Alert>
       )}
-      <dl className={classes.facts}>
+      <Facts>
         <Fact name="Event">{eventTypeWords(delivery.event_type)}</Fact>
         {delivery.artifact && (
           <Fact name="Artifact">
@@ -105,7 +106,7 @@ export function DeliveryFacts({ delivery }: { delivery: Delivery }) {
             <span className="foreign">{lastAnswer}</span>
           </Fact>
         )}
-      </dl>
+      </Facts>
     </>
   );
 }

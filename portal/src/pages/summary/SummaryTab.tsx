@@ -14,9 +14,9 @@ import type { Schemas } from "../../api/client";
 import { bytesWords } from "../../components/bytes";
 import { ConfirmDialog } from "../../components/ConfirmDialog";
 import { ErrorBox } from "../../components/ErrorBox";
+import { Facts } from "../../components/Facts";
 import { Time } from "../../components/Time";
 import { useTitle } from "../../components/useTitle";
-import classes from "./SummaryTab.module.css";
 
 function storageWords(quota: Schemas["ProjectSummary"]["quota"]): string {
   const used = quota.used.storage === undefined ? "" : `${bytesWords(quota.used.storage)} used, `;
@@ -72,7 +72,7 @@ export function SummaryTab() {
       </Stack>
     );
   return (
-    <dl className={classes.facts}>
+    <Facts>
       <dt>Access</dt>
       <dd>
         <Visibility project={project.data} />
@@ -87,6 +87,6 @@ export function SummaryTab() {
       </dd>
       <dt>Owner</dt>
       <dd className="foreign">{project.data.owner_name ?? "nobody"}</dd>
-    </dl>
+    </Facts>
   );
 }
