@@ -398,6 +398,7 @@ def test_from_signing_in_to_a_saved_webhook_with_keys_alone(new_page, server, ap
     to(page.get_by_role("button", name="ACTION"), "ACTION")
     keys.press("Enter")
     page.get_by_role("menuitem", name="EDIT", exact=True).wait_for()
+    page.locator("[role=menuitem]:focus").wait_for()  # the menu opens before it has the focus
     keys.press("Escape")
     page.get_by_role("menuitem", name="EDIT", exact=True).wait_for(state="hidden")
 
