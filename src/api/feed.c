@@ -190,8 +190,11 @@ static void on_tick(struct loop_timer *timer) {
   while (left-- > 0) {
     pthread_mutex_lock(&feed->lock);
     struct list_node *node = list_pop_front(&feed->watches);
-    list_push_back(&feed->watches, node);
+    if (node)
+      list_push_back(&feed->watches, node);
     pthread_mutex_unlock(&feed->lock);
+    if (!node)
+      return;
     struct feed_watch *watch = CONTAINER_OF(node, struct feed_watch, node);
     if (watch->request)
       look_at(watch, now_us);
