@@ -2,6 +2,7 @@
 """Following deliveries as they happen: server-sent events, their bounds, and every way in which they end."""
 import http.client
 import json
+import os
 import socket
 import ssl
 import threading
@@ -165,7 +166,9 @@ def test_clients_that_never_read_cost_little(request, new_server, api_of, receiv
     for count in range(1, 11):
         api.submit("silent")
         api.execution_ended("silent", policy, count=count)
-    assert server.resident_bytes() - before < SILENT * SILENT_BYTES_EACH
+    grown = server.resident_bytes() - before
+    if not os.environ.get("HARBINGER_SANITIZER"):  # AddressSanitizer keeps what was freed
+        assert grown < SILENT * SILENT_BYTES_EACH, f"{grown} bytes for {SILENT} clients"
 
 
 def test_a_client_that_never_reads_loses_its_place(request, new_server, api_of):
