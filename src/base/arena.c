@@ -6,10 +6,12 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/fault_memory.h"
 
 // The first block is small, because most arenas hold one short message; later blocks double up to the largest, so that
 // a big request takes few calls of malloc. What is larger than a quarter of a block gets a block of its own.
 enum { FIRST_BLOCK_BYTES = 1024, LARGEST_BLOCK_BYTES = 65536, ALIGN_BYTES = alignof(max_align_t) };
+enum { BRIEF_TEXT_BYTES = 256 };
 
 struct block {
   struct block *next;
@@ -27,6 +29,7 @@ struct arena {
   struct block *blocks; // the one being filled first
   struct cleanup *cleanups;
   size_t max_bytes, used_bytes, next_block_bytes;
+  bool out_of_memory;
 };
 
 struct arena *arena_new(size_t max_bytes) {
@@ -106,9 +109,11 @@ static void *alloc_raw(struct arena *arena, size_t size) {
   if (rounded > arena->max_bytes - arena->used_bytes)
     return NULL;
 
-  struct block *block = block_for(arena, rounded);
-  if (!block)
+  struct block *block = FAULT_ALLOCATION() ? NULL : block_for(arena, rounded);
+  if (!block) {
+    arena->out_of_memory = true;
     return NULL;
+  }
   void *memory = block->bytes + block->used;
   block->used += rounded;
   arena->used_bytes += rounded;
@@ -156,10 +161,14 @@ struct str arena_printf(struct arena *arena, const char *fmt, ...) {
 
   va_start(args, fmt);
   va_copy(again, args);
-  int len = vsnprintf(NULL, 0, fmt, args);
+  char brief[BRIEF_TEXT_BYTES]; // most texts are, and are formatted once
+  int len = vsnprintf(brief, sizeof(brief), fmt, args);
   va_end(args);
   char *text = len < 0 ? NULL : alloc_raw(arena, (size_t)len + 1);
-  if (text && vsnprintf(text, (size_t)len + 1, fmt, again) == len) {
+  if (text && (size_t)len < sizeof(brief)) {
+    memcpy(text, brief, (size_t)len + 1);
+    result = (struct str){text, (size_t)len};
+  } else if (text && vsnprintf(text, (size_t)len + 1, fmt, again) == len) {
     result.ptr = text;
     result.len = (size_t)len;
   }
@@ -183,4 +192,8 @@ int arena_on_free(struct arena *arena, void (*fn)(void *), void *arg) {
 
 size_t arena_used_bytes(const struct arena *arena) {
   return arena->used_bytes;
+}
+
+bool arena_out_of_memory(const struct arena *arena) {
+  return arena->out_of_memory;
 }

@@ -107,11 +107,23 @@ static bool scan_escape(struct scan *s) {
   return true;
 }
 
+// Past the bytes of a string that need no look: all but the quote, the backslash and control bytes.
+static void skip_plain(struct scan *s) {
+  static const bool SPECIAL[256] = {[0x00 ... 0x1F] = true, ['"'] = true, ['\\'] = true};
+  const char *ptr = s->text.ptr;
+  size_t at = s->at, len = s->text.len;
+
+  while (at < len && !SPECIAL[(unsigned char)ptr[at]])
+    at++;
+  s->at = at;
+}
+
 static bool scan_string(struct scan *s) {
   if (peek(s) != '"')
     return invalid(s);
   s->at++;
   for (;;) {
+    skip_plain(s);
     int c = peek(s);
     if (c == '"') {
       s->at++;
@@ -121,9 +133,7 @@ static bool scan_string(struct scan *s) {
       return refuse(s, "U+0000 in a string", s->at);
     if (c < 0x20) // also the end
       return invalid(s);
-    if (c != '\\')
-      s->at++;
-    else if (!scan_escape(s))
+    if (!scan_escape(s))
       return false;
   }
 }

@@ -19,17 +19,30 @@ static struct str skip_blanks(struct str text) {
 static size_t string_len(struct str text) {
   size_t i = 1;
 
-  while (i < text.len && text.ptr[i] != '"')
-    i += text.ptr[i] == '\\' ? 2 : 1;
-  return i < text.len ? i + 1 : text.len;
+  while (i < text.len) {
+    const char *quote = memchr(text.ptr + i, '"', text.len - i);
+    if (!quote)
+      break;
+    size_t end = (size_t)(quote - text.ptr);
+    const char *escape = memchr(text.ptr + i, '\\', end - i);
+    if (!escape)
+      return end + 1;
+    i = (size_t)(escape - text.ptr) + 2;
+  }
+  return text.len;
 }
 
 // The length of the array or object at the front: the scan has matched the brackets, so that counting is enough.
 static size_t container_len(struct str text) {
+  static const bool STRUCTURAL[256] = {['"'] = true, ['{'] = true, ['['] = true, ['}'] = true, [']'] = true};
   size_t depth = 0, i = 0;
 
   while (i < text.len) {
     char c = text.ptr[i];
+    if (!STRUCTURAL[(unsigned char)c]) {
+      i++;
+      continue;
+    }
     if (c == '"') {
       i += string_len(str_from(text, i));
       continue;

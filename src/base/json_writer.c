@@ -44,17 +44,20 @@ void json_array_end(struct json_writer *w) {
   end(w, ']');
 }
 
+// Bytes that are not written as they are: always, and where HTML is minded.
+enum { ESCAPED = 1, ESCAPED_IN_HTML = 2 };
+static const uint8_t SPECIAL[256] = {
+    [0x00 ... 0x1F] = ESCAPED, ['"'] = ESCAPED,         ['\\'] = ESCAPED,        [0x80 ... 0xFF] = ESCAPED,
+    ['<'] = ESCAPED_IN_HTML,   ['>'] = ESCAPED_IN_HTML, ['&'] = ESCAPED_IN_HTML,
+};
+
 // How many bytes at the front of `s` are written as they are.
 static size_t plain_run(struct str s, bool html_escape) {
+  uint8_t special = html_escape ? ESCAPED | ESCAPED_IN_HTML : ESCAPED;
   size_t i = 0;
 
-  for (; i < s.len; i++) {
-    unsigned char c = (unsigned char)s.ptr[i];
-    if (c < 0x20 || c >= 0x80 || c == '"' || c == '\\')
-      break;
-    if (html_escape && (c == '<' || c == '>' || c == '&'))
-      break;
-  }
+  while (i < s.len && !(SPECIAL[(unsigned char)s.ptr[i]] & special))
+    i++;
   return i;
 }
 
@@ -93,7 +96,24 @@ static size_t put_special(struct buf *buf, struct str s) {
   return len;
 }
 
+// Nearly all strings need no escape: one reservation and one copy. False, and nothing is written, for any other.
+static bool put_plain(struct json_writer *w, struct str s) {
+  if (plain_run(s, w->html_escape) < s.len)
+    return false;
+  char *to = buf_reserve(w->buf, s.len + 2);
+  if (!to)
+    return true; // the buffer has failed
+  *to++ = '"';
+  if (s.len > 0)
+    memcpy(to, s.ptr, s.len);
+  to[s.len] = '"';
+  buf_added(w->buf, s.len + 2);
+  return true;
+}
+
 static void put_quoted(struct json_writer *w, struct str s) {
+  if (put_plain(w, s))
+    return;
   buf_put_char(w->buf, '"');
   while (s.len > 0 && !w->buf->failed) {
     size_t len = plain_run(s, w->html_escape);
@@ -114,7 +134,18 @@ void json_key_str(struct json_writer *w, struct str key) {
 }
 
 void json_key(struct json_writer *w, const char *key) {
-  json_key_str(w, str_of(key));
+  size_t len = strlen(key), comma = w->need_comma;
+  char *to = buf_reserve(w->buf, len + 3 + comma);
+
+  w->need_comma = false;
+  if (!to)
+    return;
+  if (comma)
+    *to++ = ',';
+  *to = '"';
+  memcpy(to + 1, key, len);
+  memcpy(to + 1 + len, "\":", 2);
+  buf_added(w->buf, len + 3 + comma);
 }
 
 void json_put_str(struct json_writer *w, struct str s) {

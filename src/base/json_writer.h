@@ -21,7 +21,7 @@ void json_object_begin(struct json_writer *w);
 void json_object_end(struct json_writer *w);
 void json_array_begin(struct json_writer *w);
 void json_array_end(struct json_writer *w);
-void json_key(struct json_writer *w, const char *key);
+void json_key(struct json_writer *w, const char *key); // a name of ours, in which nothing is to be escaped
 void json_key_str(struct json_writer *w, struct str key);
 void json_put_str(struct json_writer *w, struct str s);
 void json_put_i64(struct json_writer *w, int64_t value);

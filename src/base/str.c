@@ -25,10 +25,6 @@ bool str_eq(struct str a, struct str b) {
   return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
-bool str_eq_c(struct str a, const char *cstr) {
-  return str_eq(a, str_of(cstr));
-}
-
 bool str_ieq(struct str a, struct str b) {
   return a.len == b.len && bytes_ieq(a.ptr, b.ptr, a.len);
 }

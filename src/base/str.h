@@ -23,7 +23,11 @@ struct str {
 
 struct str str_of(const char *cstr); // NULL gives the empty string
 bool str_eq(struct str a, struct str b);
-bool str_eq_c(struct str a, const char *cstr);
+// Inline: with a literal only lengths are compared, mostly.
+static inline bool str_eq_c(struct str a, const char *cstr) {
+  size_t len = cstr ? strlen(cstr) : 0;
+  return a.len == len && (len == 0 || memcmp(a.ptr, cstr, len) == 0);
+}
 bool str_ieq(struct str a, struct str b); // ASCII case-insensitive
 bool str_ieq_c(struct str a, const char *cstr);
 bool str_starts(struct str s, struct str prefix);
