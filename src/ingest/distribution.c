@@ -14,6 +14,7 @@ enum {
   KEPT_TEXT_BYTES = 255,
   USER_AGENT_MAX_BYTES = 512,
   ID_MAX_BYTES = 255,
+  FIRST_NOTIFICATIONS = 4,
 };
 
 // One notification as sent.
@@ -102,19 +103,28 @@ static int read_object(const struct reader *r, const struct field_row *rows, siz
   return rc;
 }
 
-// The members of target that are not strings; of other kinds they say nothing.
-static void read_target_values(struct str target, struct fields *fields) {
-  struct json_walk walk = json_walk_open(target);
-  struct str key, value;
+// Beside its strings, members of target of other kinds; of kinds that they should not have they say nothing.
+static int read_target_row(const struct reader *r, struct str key, struct str value, struct fields *fields) {
+  if (str_eq_c(key, "references"))
+    fields->references = json_walk_kind(value) == JSON_ARRAY ? value : fields->references;
+  else if (str_eq_c(key, "platform"))
+    fields->platform = json_walk_kind(value) == JSON_OBJECT ? value : fields->platform;
+  else if (str_eq_c(key, "size"))
+    fields->size = value;
+  else
+    return read_row(r, TARGET_ROWS, ARRAY_LEN(TARGET_ROWS), key, value, fields);
+  return 0;
+}
 
-  while (json_walk_next(&walk, &key, &value)) {
-    if (str_eq_c(key, "references") && json_walk_kind(value) == JSON_ARRAY)
-      fields->references = value;
-    else if (str_eq_c(key, "platform") && json_walk_kind(value) == JSON_OBJECT)
-      fields->platform = value;
-    else if (str_eq_c(key, "size"))
-      fields->size = value;
-  }
+static int read_target(const struct reader *r, struct str target, struct fields *fields) {
+  struct json_walk walk = json_walk_open(target);
+  enum json_kind kind = json_walk_kind(target);
+  struct str key, value;
+  int rc = kind == JSON_OBJECT || kind == JSON_NULL ? 0 : ERR_INVALID;
+
+  while (rc == 0 && json_walk_next(&walk, &key, &value))
+    rc = read_target_row(r, key, value, fields);
+  return rc;
 }
 
 static int read_fields(const struct reader *r, struct str text, struct fields *fields) {
@@ -124,8 +134,7 @@ static int read_fields(const struct reader *r, struct str text, struct fields *f
 
   while (rc == 0 && json_walk_next(&walk, &key, &value)) {
     if (str_eq_c(key, "target")) {
-      rc = read_object(r, TARGET_ROWS, ARRAY_LEN(TARGET_ROWS), value, fields);
-      read_target_values(value, fields);
+      rc = read_target(r, value, fields);
     } else if (str_eq_c(key, "request")) {
       rc = read_object(r, REQUEST_ROWS, ARRAY_LEN(REQUEST_ROWS), value, fields);
     } else if (str_eq_c(key, "actor")) {
@@ -391,36 +400,40 @@ static int find_events(struct str body, struct str *events, struct error *err) {
   return 0;
 }
 
-static int count_events(struct str events, size_t max_events, size_t *count, struct error *err) {
-  struct json_walk walk = json_walk_open(events);
-  struct str key, value;
-
-  *count = 0;
-  while (json_walk_next(&walk, &key, &value)) {
-    if (++*count > max_events)
-      return error_set(err, ERR_TOO_LARGE, "the envelope has more than %zu events; nothing of it was taken",
-                       max_events);
-  }
-  return 0;
+// Room for one more; the array doubles inside the arena.
+static bool notifications_grow(struct arena *arena, struct notification **rows, size_t len, size_t *cap) {
+  if (len < *cap)
+    return true;
+  size_t grown_cap = *cap ? *cap * 2 : FIRST_NOTIFICATIONS;
+  struct notification *grown = arena_array(arena, grown_cap, sizeof(*grown));
+  if (!grown)
+    return false;
+  if (len > 0)
+    memcpy(grown, *rows, len * sizeof(*grown));
+  *rows = grown;
+  *cap = grown_cap;
+  return true;
 }
 
 int distribution_read(struct str body, const struct notification_rules *rules, size_t max_events, struct arena *arena,
                       struct notification **out, size_t *len, struct error *err) {
   const struct reader reader = {rules, arena};
   struct str events, key, value;
+  size_t cap = 0;
   int rc = find_events(body, &events, err);
 
   *out = NULL;
   *len = 0;
-  if (rc == 0)
-    rc = count_events(events, max_events, len, err);
   if (rc != 0)
     return rc;
-  *out = arena_array(arena, *len, sizeof(**out));
   struct json_walk walk = json_walk_open(events);
-  for (size_t i = 0; *out && rc == 0 && json_walk_next(&walk, &key, &value); i++)
-    rc = read_notification(&reader, value, &(*out)[i]);
-  if (!*out || rc != 0)
-    return error_set(err, ERR_NO_MEMORY, "no memory to read an envelope of %zu bytes", body.len);
+  while (json_walk_next(&walk, &key, &value)) {
+    if (*len == max_events)
+      return error_set(err, ERR_TOO_LARGE, "the envelope has more than %zu events; nothing of it was taken",
+                       max_events);
+    if (!notifications_grow(arena, out, *len, &cap) || read_notification(&reader, value, &(*out)[*len]) != 0)
+      return error_set(err, ERR_NO_MEMORY, "no memory to read an envelope of %zu bytes", body.len);
+    (*len)++;
+  }
   return 0;
 }
