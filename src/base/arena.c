@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/buf.h"
 #include "base/error.h"
 #include "base/fault_memory.h"
 
@@ -153,6 +154,31 @@ char *arena_cstr(struct arena *arena, struct str s) {
 struct str arena_str(struct arena *arena, struct str s) {
   char *copy = arena_cstr(arena, s);
   return (struct str){copy, copy ? s.len : 0};
+}
+
+struct str arena_join(struct arena *arena, const struct str *parts, size_t len) {
+  size_t total = 1;
+
+  for (size_t i = 0; i < len; i++) {
+    if (__builtin_add_overflow(total, parts[i].len, &total))
+      return (struct str){NULL, 0};
+  }
+  char *text = alloc_raw(arena, total), *to = text;
+  if (!text)
+    return (struct str){NULL, 0};
+  for (size_t i = 0; i < len; i++) {
+    if (parts[i].len > 0)
+      memcpy(to, parts[i].ptr, parts[i].len);
+    to += parts[i].len;
+  }
+  *to = '\0';
+  return (struct str){text, total - 1};
+}
+
+struct str arena_i64(struct arena *arena, int64_t value) {
+  char text[I64_TEXT_BYTES];
+
+  return arena_str(arena, i64_text(value, text));
 }
 
 struct str arena_printf(struct arena *arena, const char *fmt, ...) {

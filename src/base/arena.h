@@ -24,11 +24,20 @@ void *arena_array(struct arena *arena, size_t count, size_t size) MUST_CHECK;
 // Copies, always followed by a NUL byte so that .ptr is also a C string. `.ptr == NULL` when memory is out.
 struct str arena_str(struct arena *arena, struct str s) MUST_CHECK;
 char *arena_cstr(struct arena *arena, struct str s) MUST_CHECK;
+// The parts one after the other, and a number in digits: what arena_printf does in a tenth of its time.
+struct str arena_join(struct arena *arena, const struct str *parts, size_t len) MUST_CHECK;
+#define ARENA_JOIN(arena, ...) \
+  arena_join(arena, (const struct str[]){__VA_ARGS__}, sizeof((const struct str[]){__VA_ARGS__}) / sizeof(struct str))
+struct str arena_i64(struct arena *arena, int64_t value) MUST_CHECK;
 struct str arena_printf(struct arena *arena, const char *fmt, ...) PRINTF_LIKE(2, 3) MUST_CHECK;
 
 // Run fn(arg) when the arena is freed. Returns 0 or ERR_NO_MEMORY (then fn has been run already).
 int arena_on_free(struct arena *arena, void (*fn)(void *), void *arg) MUST_CHECK;
 
 size_t arena_used_bytes(const struct arena *arena);
+
+// Did it ever refuse for lack of memory, not because of its cap? What was made of it may have holes then: whoever reads
+// input from outside into an arena asks before it calls the input wrong, and before it stores or sends what it made.
+bool arena_out_of_memory(const struct arena *arena);
 
 #endif

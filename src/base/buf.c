@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SMALLEST_BUF_BYTES = 128, I64_TEXT_BYTES = 21, DOUBLE_TEXT_BYTES = 40, DOUBLE_DIGITS = 17 };
+enum { SMALLEST_BUF_BYTES = 128, DOUBLE_TEXT_BYTES = 40, DOUBLE_DIGITS = 17 };
 
 void buf_init(struct buf *buf, size_t max_bytes) {
   *buf = (struct buf){.max_bytes = max_bytes};
@@ -19,7 +19,7 @@ void buf_free(struct buf *buf) {
 
 void buf_clear(struct buf *buf) {
   buf->len = 0;
-  buf->failed = false;
+  buf->failed = buf->no_memory = false;
 }
 
 static bool buf_grow(struct buf *buf, size_t needed) {
@@ -32,8 +32,10 @@ static bool buf_grow(struct buf *buf, size_t needed) {
   if (cap > buf->max_bytes)
     cap = buf->max_bytes;
   char *grown = realloc(buf->ptr, cap);
-  if (!grown)
+  if (!grown) {
+    buf->no_memory = true;
     return false;
+  }
   buf->ptr = grown;
   buf->cap = cap;
   return true;
@@ -87,9 +89,8 @@ void buf_put_char(struct buf *buf, char c) {
   buf->len++;
 }
 
-void buf_put_i64(struct buf *buf, int64_t value) {
-  char text[I64_TEXT_BYTES];
-  char *at = text + sizeof(text);
+struct str i64_text(int64_t value, char text[static I64_TEXT_BYTES]) {
+  char *at = text + I64_TEXT_BYTES;
   uint64_t magnitude = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
 
   do {
@@ -98,7 +99,13 @@ void buf_put_i64(struct buf *buf, int64_t value) {
   } while (magnitude);
   if (value < 0)
     *--at = '-';
-  buf_put(buf, (struct str){at, (size_t)(text + sizeof(text) - at)});
+  return (struct str){at, (size_t)(text + I64_TEXT_BYTES - at)};
+}
+
+void buf_put_i64(struct buf *buf, int64_t value) {
+  char text[I64_TEXT_BYTES];
+
+  buf_put(buf, i64_text(value, text));
 }
 
 // The fewest digits that read back as the same number, as "d.ddde-dd" in `text`.

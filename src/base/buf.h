@@ -12,14 +12,18 @@ struct buf {
   size_t cap;
   size_t max_bytes;
   bool failed;
+  bool no_memory; // why it failed: not for its maximum
 };
 
 void buf_init(struct buf *buf, size_t max_bytes); // no memory is taken yet
 void buf_free(struct buf *buf);                   // back to the state after buf_init
-void buf_clear(struct buf *buf);                  // len = 0, failed = false, memory kept
+void buf_clear(struct buf *buf);                  // len = 0, nothing has failed, memory kept
 void buf_put(struct buf *buf, struct str s);
 void buf_put_c(struct buf *buf, const char *cstr);
 void buf_put_char(struct buf *buf, char c);
+enum { I64_TEXT_BYTES = 21 };
+// The number in digits, inside `text`.
+struct str i64_text(int64_t value, char text[static I64_TEXT_BYTES]);
 void buf_put_i64(struct buf *buf, int64_t value);
 // The shortest decimal form that reads back as the same number, laid out as Go's encoding/json does (1e-7, 1e+21);
 // NaN, +Inf and -Inf as Prometheus spells them.

@@ -15,9 +15,9 @@ static struct str skip_blanks(struct str text) {
   return str_from(text, i);
 }
 
-// The length of the string at the front, quotes included.
-static size_t string_len(struct str text) {
-  size_t i = 1;
+// The end of the string whose quote is at `at`: behind its second quote, or the end of the text.
+static size_t string_end(struct str text, size_t at) {
+  size_t i = at + 1;
 
   while (i < text.len) {
     const char *quote = memchr(text.ptr + i, '"', text.len - i);
@@ -44,7 +44,7 @@ static size_t container_len(struct str text) {
       continue;
     }
     if (c == '"') {
-      i += string_len(str_from(text, i));
+      i = string_end(text, i);
       continue;
     }
     i++;
@@ -66,7 +66,7 @@ static size_t scalar_len(struct str text) {
 
 static struct str take_value(struct str *rest) {
   char first = rest->len ? rest->ptr[0] : '\0';
-  size_t len = first == '"'                   ? string_len(*rest)
+  size_t len = first == '"'                   ? string_end(*rest, 0)
                : first == '{' || first == '[' ? container_len(*rest)
                                               : scalar_len(*rest);
   struct str value = str_slice(*rest, 0, len);

@@ -78,18 +78,6 @@ ptrdiff_t str_rfind(struct str s, char c) {
   return at ? at - s.ptr : -1;
 }
 
-struct str str_from(struct str s, size_t start) {
-  return str_slice(s, start, s.len);
-}
-
-struct str str_slice(struct str s, size_t start, size_t end) {
-  if (end > s.len)
-    end = s.len;
-  if (!s.ptr || start >= end)
-    return STR_EMPTY;
-  return (struct str){s.ptr + start, end - start};
-}
-
 struct str str_trim(struct str s) {
   while (s.len && (s.ptr[0] == ' ' || s.ptr[0] == '\t')) {
     s.ptr++;

@@ -38,8 +38,15 @@ bool str_contains(struct str s, struct str part);
 bool str_icontains(struct str s, struct str part);
 ptrdiff_t str_find(struct str s, char c);        // first position of c or -1
 ptrdiff_t str_rfind(struct str s, char c);       // last position of c or -1
-struct str str_from(struct str s, size_t start); // s[start..], empty when past the end
-struct str str_slice(struct str s, size_t start, size_t end);
+// s[start..end), as far as there is such a part.
+static inline struct str str_slice(struct str s, size_t start, size_t end) {
+  if (end > s.len)
+    end = s.len;
+  return s.ptr && start < end ? (struct str){s.ptr + start, end - start} : STR_EMPTY;
+}
+static inline struct str str_from(struct str s, size_t start) { // s[start..], empty when past the end
+  return str_slice(s, start, s.len);
+}
 struct str str_trim(struct str s); // spaces and tabs on both sides
 
 // Cut the part before `sep` off the front of *rest into *part. False when *rest was exhausted before the call

@@ -4,7 +4,7 @@
 struct str event_repo_full_name(const struct event *event, struct arena *arena) {
   if (event->repository.name.len == 0)
     return arena_str(arena, event->repository.project);
-  return arena_printf(arena, "%.*s/%.*s", STR_ARG(event->repository.project), STR_ARG(event->repository.name));
+  return ARENA_JOIN(arena, event->repository.project, STR("/"), event->repository.name);
 }
 
 static struct str first_tag(const struct event_artifact *artifact) {
@@ -49,8 +49,8 @@ struct str event_resource_url(const struct event *event, const struct event_arti
     name = event_repo_full_name(event, arena);
   if (!name.ptr)
     return name;
-  return arena_printf(arena, "%.*s/%.*s%c%.*s", STR_ARG(event->registry_host), STR_ARG(name),
-                      event_is_digest(reference) ? '@' : ':', STR_ARG(reference));
+  return ARENA_JOIN(arena, event->registry_host, STR("/"), name, event_is_digest(reference) ? STR("@") : STR(":"),
+                    reference);
 }
 
 struct str event_artifact_name(const struct event *event, const struct event_artifact *artifact, struct arena *arena) {
@@ -60,6 +60,6 @@ struct str event_artifact_name(const struct event *event, const struct event_art
   if (!name.ptr || (tag.len == 0 && artifact->digest.len == 0))
     return name;
   if (tag.len > 0)
-    return arena_printf(arena, "%.*s:%.*s", STR_ARG(name), STR_ARG(tag));
-  return arena_printf(arena, "%.*s@%.*s", STR_ARG(name), STR_ARG(artifact->digest));
+    return ARENA_JOIN(arena, name, STR(":"), tag);
+  return ARENA_JOIN(arena, name, STR("@"), artifact->digest);
 }

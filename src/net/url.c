@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/url.h"
 
+#include "base/buf.h"
 #include "net/byte_class.h"
 
 enum { HOST_MAX_BYTES = 253, LABEL_MAX_BYTES = 63 };
@@ -212,7 +213,8 @@ struct str url_host_header(const struct url *url, struct arena *arena) {
   struct str host = bracketed_host(url, arena);
   if (!host.ptr || url->port == (url->https ? 443 : 80))
     return host;
-  return arena_printf(arena, "%.*s:%u", STR_ARG(host), (unsigned)url->port);
+  char port[I64_TEXT_BYTES];
+  return ARENA_JOIN(arena, host, STR(":"), i64_text(url->port, port));
 }
 
 struct str url_mask(const struct url *url, struct arena *arena) {
