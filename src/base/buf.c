@@ -41,6 +41,11 @@ static bool buf_grow(struct buf *buf, size_t needed) {
   return true;
 }
 
+void buf_expect(struct buf *buf, size_t size) {
+  if (size > buf->cap && size <= buf->max_bytes)
+    (void)buf_grow(buf, size);
+}
+
 char *buf_reserve(struct buf *buf, size_t size) {
   size_t needed;
 

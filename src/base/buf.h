@@ -17,7 +17,8 @@ struct buf {
 
 void buf_init(struct buf *buf, size_t max_bytes); // no memory is taken yet
 void buf_free(struct buf *buf);                   // back to the state after buf_init
-void buf_clear(struct buf *buf);                  // len = 0, nothing has failed, memory kept
+void buf_expect(struct buf *buf, size_t size); // room ahead: fewer moves. A failure shows at the append that needs it
+void buf_clear(struct buf *buf);               // len = 0, nothing has failed, memory kept
 void buf_put(struct buf *buf, struct str s);
 void buf_put_c(struct buf *buf, const char *cstr);
 void buf_put_char(struct buf *buf, char c);

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/fault.h"
+
 static int64_t system_us(clockid_t id) {
   struct timespec now;
 
@@ -36,7 +38,7 @@ void clock_jump(struct clock *clock, int64_t by_us) {
 }
 
 int64_t clock_wall_us(const struct clock *clock) {
-  return clock->simulated ? atomic_load(&clock->wall_us) : system_us(CLOCK_REALTIME);
+  return clock->simulated ? atomic_load(&clock->wall_us) : system_us(CLOCK_REALTIME) + fault_clock_offset_us();
 }
 
 int64_t clock_mono_us(const struct clock *clock) {

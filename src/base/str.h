@@ -36,8 +36,8 @@ bool str_ends(struct str s, struct str suffix);
 int str_cmp(struct str a, struct str b); // bytewise, <0 0 >0
 bool str_contains(struct str s, struct str part);
 bool str_icontains(struct str s, struct str part);
-ptrdiff_t str_find(struct str s, char c);        // first position of c or -1
-ptrdiff_t str_rfind(struct str s, char c);       // last position of c or -1
+ptrdiff_t str_find(struct str s, char c);  // first position of c or -1
+ptrdiff_t str_rfind(struct str s, char c); // last position of c or -1
 // s[start..end), as far as there is such a part.
 static inline struct str str_slice(struct str s, size_t start, size_t end) {
   if (end > s.len)

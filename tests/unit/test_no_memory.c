@@ -101,6 +101,8 @@ static bool use_arena(void) {
 
   for (int i = 0; ok && i < 50; i++)
     ok = arena_alloc(arena, 200) && arena_alloc(arena, 5000) && arena_str(arena, STR("abc")).ptr;
+  if (arena && arena_out_of_memory(arena) == ok)
+    abort();
   arena_free(arena);
   return ok;
 }
