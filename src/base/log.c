@@ -46,6 +46,14 @@ bool log_enabled(const struct log *log, enum log_level level) {
   return log && (int)level >= atomic_load_explicit(&log->level, memory_order_relaxed);
 }
 
+bool log_pace(const struct log *log, struct log_pace *pace) {
+  if (!log)
+    return false;
+  int64_t now_us = clock_mono_us(log->clock), next_us = atomic_load(&pace->next_us);
+  int64_t then_us = now_us + LOG_PACE_MS * US_PER_MS;
+  return now_us >= next_us && atomic_compare_exchange_strong(&pace->next_us, &next_us, then_us);
+}
+
 // Characters that end a line, drive a terminal or turn the reading direction: a line shows what it is.
 static bool must_escape(uint32_t c) {
   return c < 0x20 || (c >= 0x7F && c <= 0x9F) || c == 0x2028 || c == 0x2029 || (c >= 0x202A && c <= 0x202E) ||

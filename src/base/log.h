@@ -25,6 +25,14 @@ bool log_level_read(struct str name, enum log_level *level); // debug, info, war
 const char *log_level_name(enum log_level level);
 bool log_enabled(const struct log *log, enum log_level level);
 
+// For a line that a trouble would repeat for each request or delivery: the first is written, and then one in LOG_PACE_MS.
+// Zeroed at first; any thread.
+enum { LOG_PACE_MS = 10000 };
+struct log_pace {
+  _Atomic int64_t next_us; // monotonic
+};
+bool log_pace(const struct log *log, struct log_pace *pace); // may this one be written? NULL `log`: no
+
 // `room`: "dispatch", "net" ...; `request_id` may be empty. The message says what happened to what.
 // A NULL `log` is allowed and drops the line (unit tests).
 void log_write(const struct log *log, enum log_level level, const char *room, struct str request_id, const char *fmt,

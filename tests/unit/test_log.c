@@ -130,6 +130,23 @@ static void test_no_log_and_errno_are_left_alone(void **state) {
   assert_int_equal(errno, ENOSPC);
 }
 
+static void test_a_line_that_repeats_is_written_once_in_a_while(void **state) {
+  (void)state;
+  struct log log = make_log(false);
+  struct log_pace pace = {0}, other = {0};
+
+  assert_true(log_pace(&log, &pace));
+  assert_false(log_pace(&log, &pace));
+  assert_true(log_pace(&log, &other));
+  clock_advance(&clock_2026, LOG_PACE_MS * US_PER_MS - 1);
+  assert_false(log_pace(&log, &pace));
+  clock_advance(&clock_2026, 1);
+  clock_jump(&clock_2026, -1000 * US_PER_S); // the wall clock has no say
+  assert_true(log_pace(&log, &pace));
+  assert_false(log_pace(&log, &pace));
+  assert_false(log_pace(NULL, &other));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_plain_line_has_time_level_room_request_and_message),
@@ -138,6 +155,7 @@ int main(void) {
       cmocka_unit_test(test_long_message_is_cut_on_a_code_point_and_still_one_line),
       cmocka_unit_test(test_level_decides_and_can_change),
       cmocka_unit_test(test_no_log_and_errno_are_left_alone),
+      cmocka_unit_test(test_a_line_that_repeats_is_written_once_in_a_while),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
