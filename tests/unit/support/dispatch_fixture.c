@@ -36,6 +36,7 @@ static struct dispatch_config config_default(void) {
                 .pause_max_ms = 600000},
       .window = 16384,
       .max_lanes = 1024,
+      .max_fresh = 16,
       .max_connecting = 64,
       .max_exchanging = 64,
       .lane_concurrency = 8,
@@ -89,12 +90,12 @@ static void open_client(struct dispatch_fixture *fixture) {
                                      .budget_ms = 5000,
                                      .positive_ttl_ms = 30000,
                                      .negative_ttl_ms = 5000,
-                                     .max_names = 16,
+                                     .max_names = 64,
                                      .max_waiters = 64};
   // Connections are kept for ever: a receiver of the tests takes few.
   struct http_client_config client = {.max_calls = 256,
-                                      .max_idle = 64,
-                                      .max_idle_per_key = 16,
+                                      .max_idle = 256,
+                                      .max_idle_per_key = 256,
                                       .max_sessions = 1,
                                       .idle_timeout_ms = 1000 * HOUR_MS,
                                       .max_connection_age_ms = 1000 * HOUR_MS};
