@@ -54,12 +54,13 @@ static void bind_artifact(struct stmt *stmt, int64_t id, const struct event_arti
   stmt_bind_i64(stmt, 7, at_us);
 }
 
-// `incomplete`: the size, the media type or, of an image, the platform is not known.
+// *id 0: it is there already. `incomplete`: the size, the media type or, of an image, the platform is not known.
 static int artifact_insert(struct store_conn *conn, int64_t repository_id, const struct event_artifact *artifact,
-                           int64_t at_us, struct error *err) {
+                           int64_t at_us, int64_t *id, struct error *err) {
   static const char sql[] =
       "INSERT INTO artifact (repository_id, digest, media_type, platform, kind, size_bytes, pushed_us, incomplete) "
-      "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?6 < 0 OR ?3 = '' OR (?4 = '' AND ?5 <= ?8))";
+      "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?6 < 0 OR ?3 = '' OR (?4 = '' AND ?5 <= ?8)) "
+      "ON CONFLICT DO NOTHING";
   CLEANUP(stmt_end) struct stmt stmt = {0};
   int rc = stmt_begin(conn, sql, &stmt, err);
 
@@ -67,7 +68,9 @@ static int artifact_insert(struct store_conn *conn, int64_t repository_id, const
     return rc;
   bind_artifact(&stmt, repository_id, artifact, at_us);
   stmt_bind_i64(&stmt, 8, (int64_t)ARTIFACT_IMAGE);
-  return stmt_run(&stmt, "insert an artifact", err);
+  rc = stmt_run(&stmt, "insert an artifact", err);
+  *id = stmt_changes(&stmt) > 0 ? sqlite3_last_insert_rowid(conn->db) : 0;
+  return rc;
 }
 
 // Facts that are given replace what is known; what is not given keeps it.
@@ -87,13 +90,16 @@ static int artifact_update(struct store_conn *conn, int64_t id, const struct eve
   return stmt_run(&stmt, "update an artifact", err);
 }
 
-// Look, then change: an upsert with RETURNING costs twice as much as the two together.
+// New ones are the many: tried first. (An upsert with RETURNING costs twice as much as the two together.)
 static int artifact_upsert(struct store_conn *conn, const struct catalogue_place *place,
                            const struct event_artifact *artifact, int64_t at_us, int64_t *id, struct error *err) {
   static const char sql[] = "SELECT id FROM artifact WHERE repository_id = ?1 AND digest = ?2";
   CLEANUP(stmt_end) struct stmt stmt = {0};
-  int rc = stmt_begin(conn, sql, &stmt, err);
+  int rc = artifact_insert(conn, place->repository_id, artifact, at_us, id, err);
 
+  if (rc != 0 || *id != 0)
+    return rc;
+  rc = stmt_begin(conn, sql, &stmt, err);
   if (rc != 0)
     return rc;
   stmt_bind_i64(&stmt, 1, place->repository_id);
@@ -101,18 +107,16 @@ static int artifact_upsert(struct store_conn *conn, const struct catalogue_place
   rc = stmt_step(&stmt, "look an artifact up", err);
   if (rc < 0)
     return rc;
-  if (rc == 1) {
-    *id = stmt_i64(&stmt, 0);
-    stmt_reset(&stmt); // an open cursor on the row would make the change a copy
-    return artifact_update(conn, *id, artifact, at_us, err);
-  }
-  rc = artifact_insert(conn, place->repository_id, artifact, at_us, err);
-  *id = sqlite3_last_insert_rowid(conn->db);
-  return rc;
+  *id = rc == 1 ? stmt_i64(&stmt, 0) : 0;
+  stmt_reset(&stmt); // an open cursor on the row would make the change a copy
+  return artifact_update(conn, *id, artifact, at_us, err);
 }
 
-static int tag_change(struct store_conn *conn, const char *sql, const struct catalogue_place *place,
-                      int64_t artifact_id, struct str name, int64_t at_us, int64_t *changed, struct error *err) {
+static int tag_upsert(struct store_conn *conn, const struct catalogue_place *place, int64_t artifact_id,
+                      struct str name, int64_t at_us, struct error *err) {
+  static const char sql[] = "INSERT INTO tag (repository_id, artifact_id, name, pushed_us) VALUES (?1, ?2, ?3, ?4) "
+                            "ON CONFLICT (repository_id, name) DO UPDATE SET artifact_id = excluded.artifact_id, "
+                            "pushed_us = excluded.pushed_us, removed_us = NULL, removed_request = NULL";
   CLEANUP(stmt_end) struct stmt stmt = {0};
   int rc = stmt_begin(conn, sql, &stmt, err);
 
@@ -122,21 +126,7 @@ static int tag_change(struct store_conn *conn, const char *sql, const struct cat
   stmt_bind_i64(&stmt, 2, artifact_id);
   stmt_bind_text(&stmt, 3, name);
   stmt_bind_i64(&stmt, 4, at_us);
-  rc = stmt_run(&stmt, "set a tag", err);
-  *changed = stmt_changes(&stmt);
-  return rc;
-}
-
-static int tag_upsert(struct store_conn *conn, const struct catalogue_place *place, int64_t artifact_id,
-                      struct str name, int64_t at_us, struct error *err) {
-  static const char update[] =
-      "UPDATE tag SET artifact_id = ?2, pushed_us = ?4, removed_us = NULL, removed_request = NULL "
-      "WHERE repository_id = ?1 AND name = ?3";
-  static const char insert[] = "INSERT INTO tag (repository_id, artifact_id, name, pushed_us) VALUES (?1, ?2, ?3, ?4)";
-  int64_t changed;
-  int rc = tag_change(conn, update, place, artifact_id, name, at_us, &changed, err);
-
-  return rc != 0 || changed > 0 ? rc : tag_change(conn, insert, place, artifact_id, name, at_us, &changed, err);
+  return stmt_run(&stmt, "set a tag", err);
 }
 
 int catalogue_push(struct store_conn *conn, const struct catalogue_place *place, const struct event *event,
