@@ -109,12 +109,7 @@ static void on_peer_ready(struct loop_io *io, uint32_t events) {
   }
 }
 
-static void on_connection(struct loop_io *io, uint32_t events) {
-  (void)events;
-  struct receiver *receiver = CONTAINER_OF(io, struct receiver, io);
-  int fd = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-  if (fd < 0)
-    return;
+static void take_connection(struct receiver *receiver, int fd) {
   assert_true(receiver->accepted < RECEIVER_MAX_PEERS);
   struct receiver_peer *peer = &receiver->peers[receiver->accepted++];
   struct error err;
@@ -129,6 +124,15 @@ static void on_connection(struct loop_io *io, uint32_t events) {
     receiver->on_accept(peer, receiver->ctx);
   if (peer->stream && !receiver->deaf)
     assert_int_equal(loop_io_set(receiver->loop, &peer->io, EPOLLIN, &err), 0);
+}
+
+// All that wait: new connections must not come in more slowly than requests on old ones.
+static void on_connection(struct loop_io *io, uint32_t events) {
+  struct receiver *receiver = CONTAINER_OF(io, struct receiver, io);
+  int fd;
+  (void)events;
+  while ((fd = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0)
+    take_connection(receiver, fd);
 }
 
 struct receiver *receiver_new(struct loop *loop, struct tls_server *tls) {

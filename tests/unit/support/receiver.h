@@ -8,7 +8,7 @@
 #include "net/loop.h"
 #include "net/tls.h"
 
-enum { RECEIVER_MAX_PEERS = 32 };
+enum { RECEIVER_MAX_PEERS = 4096 };
 
 struct receiver;
 
