@@ -17,7 +17,13 @@
 #include "store/sessions.h"
 #include "store/settings.h"
 
-enum { CLIENT_ARENA_BYTES = 256 * 1024, CLIENT_TIMEOUT_MS = 5000, ASK_TIMEOUT_MS = 30000, SOCKET_BACKLOG = 8 };
+enum {
+  CLIENT_ARENA_BYTES = 256 * 1024,
+  CLIENT_TIMEOUT_MS = 5000,
+  ASK_TIMEOUT_MS = 30000,
+  PROGRESS_MS = 100,
+  SOCKET_BACKLOG = 8,
+};
 
 struct control {
   struct control_config config;
@@ -37,7 +43,10 @@ struct client {
   struct arena *arena;
   char line[CONTROL_MAX_LINE_BYTES];
   size_t line_len;
-  char reply[CONTROL_MAX_LINE_BYTES];
+  struct buf reply; // with its newline
+  struct care_job care;
+  bool caring; // the job is at the desk
+  bool gone;   // the other side hung up meanwhile
 };
 
 // ---- what a command does -----------------------------------------------------------------------------------------------
@@ -61,7 +70,8 @@ static int apply_password(struct store_conn *conn, void *ctx, struct error *err)
   const struct audit_entry entry = {.actor = STR("operator on this machine"),
                                     .operation = STR("password"),
                                     .kind = STR("user"),
-                                    .subject = change->name};
+                                    .subject = change->name,
+                                    .fields = STR("password (secret)")};
   if (rc == 0)
     rc = audit_add(conn, &entry, err);
   arena_free(arena);
@@ -107,36 +117,52 @@ static int obey(struct client *client, struct error *err) {
 }
 
 static void write_reply(struct client *client, int rc, const struct error *err) {
-  struct buf buf;
-  buf_init(&buf, sizeof client->reply - 2);
-  struct json_writer w = json_writer_make(&buf, false);
+  struct json_writer w = json_writer_make(&client->reply, false);
   json_object_begin(&w);
   if (rc == 0)
     json_field_bool(&w, "ok", true);
   else
     json_field_str(&w, "error", str_of(err->text));
+  if (rc != 0)
+    json_field_i64(&w, "exit", error_exit_code(err->code));
+  if (rc == 0 && client->care.text.len > 0) {
+    json_field_i64(&w, "exit", client->care.exit_code);
+    json_field_str(&w, "text", buf_str(&client->care.text));
+  }
   json_object_end(&w);
-  snprintf(client->reply, sizeof client->reply, "%.*s\n", STR_ARG(buf_str(&buf)));
-  buf_free(&buf);
+  buf_put_char(&client->reply, '\n');
 }
 
 // ---- the way through loop and pool --------------------------------------------------------------------------------------
 
-static void client_end(struct client *client) {
-  struct loop *loop = client->control->config.loop;
-  loop_timer_cancel(loop, &client->deadline);
-  loop_io_remove(loop, &client->io);
-  close(client->io.fd);
+static void client_free(struct client *client) {
   list_remove(&client->control->clients, &client->node);
   explicit_bzero(client->line, sizeof client->line); // it may hold a password
+  buf_free(&client->reply);
+  buf_free(&client->care.text);
   arena_free(client->arena);
   free(client);
 }
 
+static void client_end(struct client *client) {
+  struct loop *loop = client->control->config.loop;
+  if (!client->gone) {
+    loop_timer_cancel(loop, &client->deadline);
+    loop_io_remove(loop, &client->io);
+    close(client->io.fd);
+    client->gone = true;
+  }
+  if (client->caring)
+    care_desk_cancel(client->control->config.desk); // care_done frees it
+  else
+    client_free(client);
+}
+
 static void client_answer(struct loop_task *task) {
   struct client *client = CONTAINER_OF(task, struct client, answer);
-  // A short line into an empty socket buffer: it fits, or the other side is gone.
-  if (send(client->io.fd, client->reply, strlen(client->reply), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+  struct str reply = buf_str(&client->reply);
+  // Into an empty socket buffer: it fits, or the other side is gone.
+  if (!client->gone && send(client->io.fd, reply.ptr, reply.len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
     log_debug(client->control->config.log, "control", "the command did not wait for its answer");
   client_end(client);
 }
@@ -152,10 +178,75 @@ static void client_work(struct pool_job *job, void *thread_context) {
     log_warn(client->control->config.log, "control", "stopped before a command was answered");
 }
 
+// ---- care: the line is read, the work goes on, the other side may hang up ---------------------------------------------
+
+static void care_done(struct care_job *job) {
+  struct client *client = CONTAINER_OF(job, struct client, care);
+  client->caring = false;
+  write_reply(client, job->rc, &job->err);
+  client_answer(&client->answer);
+}
+
+static void care_next_line(struct client *client) {
+  struct loop *loop = client->control->config.loop;
+  loop_timer_set(loop, &client->deadline, loop_now_us(loop) + PROGRESS_MS * US_PER_MS);
+}
+
+static void care_tell(struct loop_timer *timer) {
+  struct client *client = CONTAINER_OF(timer, struct client, deadline);
+  const char *what = "starting";
+  int64_t at = 0, of = 0;
+  char line[256];
+  (void)care_job_progress(&client->care, &what, &at, &of);
+  int len = snprintf(line, sizeof line, "{\"progress\":%lld,\"of\":%lld,\"what\":\"%s\"}\n", (long long)at,
+                     (long long)of, what ? what : "starting");
+  // A reader that was stopped is told no more, and one that got half a line is none: its work ends.
+  ssize_t sent = send(client->io.fd, line, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT);
+  if (sent == len || (sent < 0 && errno == EAGAIN))
+    care_next_line(client);
+  else
+    client_end(client);
+}
+
+static void care_hung_up(struct loop_io *io, uint32_t events) {
+  (void)events;
+  client_end(CONTAINER_OF(io, struct client, io));
+}
+
+// True when the line was a command of care: then the client is on its way.
+static bool care_begin(struct client *client) {
+  const struct control_config *config = &client->control->config;
+  struct json_object *command;
+  struct error err = {0};
+  int rc = json_parse((struct str){client->line, client->line_len}, client->arena, &command, &err);
+  if (rc == 0)
+    rc = care_request_read(command, &client->care.request, &err);
+  if (rc == ERR_NOT_FOUND || !config->desk)
+    return false;
+  client->care.done = care_done;
+  if (rc == 0)
+    rc = care_desk_begin(config->desk, &client->care, &err);
+  if (rc != 0) {
+    write_reply(client, rc, &err);
+    client_answer(&client->answer);
+    return true;
+  }
+  client->caring = true;
+  client->io.on_ready = care_hung_up;
+  client->deadline.on_fire = care_tell;
+  if (loop_io_set(config->loop, &client->io, EPOLLIN | EPOLLRDHUP, &err) != 0)
+    client_end(client);
+  else
+    care_next_line(client);
+  return true;
+}
+
 static void client_line_complete(struct client *client) {
   struct control_config *config = &client->control->config;
   loop_timer_cancel(config->loop, &client->deadline);
   loop_io_remove(config->loop, &client->io);
+  if (care_begin(client))
+    return;
   client->job.run = client_work;
   if (pool_add(config->pool, &client->job) != 0)
     client_end(client);
@@ -201,6 +292,7 @@ static void client_begin(struct control *control, int fd) {
     return;
   }
   client->control = control;
+  buf_init(&client->reply, CONTROL_MAX_REPLY_BYTES);
   client->io = (struct loop_io){.fd = fd, .on_ready = client_readable};
   client->deadline.on_fire = client_late;
   list_push_back(&control->clients, &client->node);
@@ -281,27 +373,74 @@ void control_free(struct control *control) {
 
 // ---- the other side ----------------------------------------------------------------------------------------------------
 
-static int ask_read(int fd, struct arena *arena, struct str *answer, struct error *err) {
-  char *line = arena_alloc(arena, CONTROL_MAX_LINE_BYTES);
-  if (!line)
-    return error_set(err, ERR_NO_MEMORY, "out of memory");
-  size_t len = 0;
-  while (len < CONTROL_MAX_LINE_BYTES) {
-    struct pollfd ready = {.fd = fd, .events = POLLIN};
-    if (poll(&ready, 1, ASK_TIMEOUT_MS) <= 0)
-      return error_set(err, ERR_TIMEOUT, "the server did not answer within 30 s");
-    ssize_t got = recv(fd, line + len, CONTROL_MAX_LINE_BYTES - len, 0);
-    if (got <= 0)
-      break;
-    len += (size_t)got;
+// A line of the answer. 1: it was one of progress, and there are more.
+static int take_line(struct str line, const struct store_progress *progress, struct arena *arena, struct str *answer,
+                     struct error *err) {
+  struct json_object *json;
+  int64_t at = 0, of = 0;
+  struct str what = STR_EMPTY;
+  char words[64];
+  if (!str_starts_c(line, "{\"progress\"")) {
+    *answer = arena_str(arena, line);
+    return answer->ptr ? 0 : error_set(err, ERR_NO_MEMORY, "out of memory");
   }
-  if (len == 0)
-    return error_set(err, ERR_IO, "the server ended the connection: only its own user or root may command it");
-  *answer = (struct str){line, line[len - 1] == '\n' ? len - 1 : len};
-  return 0;
+  CLEANUP(arena_cleanup) struct arena *own = arena_new(CLIENT_ARENA_BYTES);
+  if (!own || json_parse(line, own, &json, err) != 0)
+    return error_set(err, ERR_IO, "the server's answer cannot be read");
+  (void)json_get_i64(json, "progress", &at);
+  (void)json_get_i64(json, "of", &of);
+  (void)json_get_str(json, "what", &what);
+  snprintf(words, sizeof words, "%.*s", STR_ARG(what));
+  int rc = store_progress_tell(progress, words, at, of, err);
+  return rc == 0 ? 1 : rc;
 }
 
-int control_ask(const char *dir, struct str line, struct arena *arena, struct str *answer, struct error *err) {
+// Fill the buffer up to the next newline: its position, or negative.
+static ptrdiff_t next_line(int fd, struct buf *in, const struct store_progress *progress, struct error *err) {
+  for (;;) {
+    ptrdiff_t end = str_find(buf_str(in), '\n');
+    if (end >= 0)
+      return end;
+    struct pollfd ready = {.fd = fd, .events = POLLIN};
+    int n = poll(&ready, 1, ASK_TIMEOUT_MS);
+    if (n < 0 && errno == EINTR) { // by the signal that the progress knows of
+      int rc = store_progress_tell(progress, "", 0, 0, err);
+      if (rc != 0)
+        return rc;
+      continue;
+    }
+    if (n <= 0)
+      return error_set(err, ERR_TIMEOUT, "the server did not answer within 30 s");
+    char *to = buf_reserve(in, CONTROL_MAX_LINE_BYTES);
+    if (!to)
+      return error_set(err, ERR_TOO_LARGE, "the server's answer is too long");
+    ssize_t got = recv(fd, to, CONTROL_MAX_LINE_BYTES, 0);
+    if (got < 0 && errno == EINTR)
+      continue;
+    if (got <= 0)
+      return error_set(err, ERR_IO,
+                       "the server ended the connection: it was stopped, or you are neither its user nor root");
+    buf_added(in, (size_t)got);
+  }
+}
+
+static int ask_read(int fd, const struct store_progress *progress, struct arena *arena, struct str *answer,
+                    struct error *err) {
+  struct buf in;
+  int rc = 1;
+  buf_init(&in, CONTROL_MAX_REPLY_BYTES + CONTROL_MAX_LINE_BYTES);
+  while (rc == 1) {
+    ptrdiff_t end = next_line(fd, &in, progress, err);
+    rc = end < 0 ? (int)end : take_line(str_slice(buf_str(&in), 0, (size_t)end), progress, arena, answer, err);
+    if (end >= 0)
+      buf_consume(&in, (size_t)end + 1);
+  }
+  buf_free(&in);
+  return rc;
+}
+
+int control_ask(const char *dir, struct str line, const struct store_progress *progress, struct arena *arena,
+                struct str *answer, struct error *err) {
   struct sockaddr_un address;
   int rc = socket_address(dir, &address, err);
   if (rc != 0)
@@ -315,7 +454,7 @@ int control_ask(const char *dir, struct str line, struct arena *arena, struct st
   } else if (send(fd, line.ptr, line.len, MSG_NOSIGNAL) != (ssize_t)line.len || send(fd, "\n", 1, MSG_NOSIGNAL) != 1) {
     rc = error_set(err, ERR_IO, "cannot send to %s: %s", address.sun_path, error_errno(errno, words));
   } else {
-    rc = ask_read(fd, arena, answer, err);
+    rc = ask_read(fd, progress, arena, answer, err);
   }
   close(fd);
   return rc;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -68,6 +69,31 @@ static int write_whole(int fd, struct str content) {
   return fsync(fd);
 }
 
+static void directory_of(const char *path, char out[static 4096]) {
+  const char *slash = strrchr(path, '/');
+  snprintf(out, 4096, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
+}
+
+// Root's commands write for the user that runs the server: the file is the directory's owner's.
+static int own_like_directory(int fd, const char *path) {
+  char dir[4096];
+  struct stat st;
+  if (geteuid() != 0)
+    return 0;
+  directory_of(path, dir);
+  return stat(dir, &st) == 0 ? fchown(fd, st.st_uid, st.st_gid) : -1;
+}
+
+// The name is on disk as well: a key that a power cut takes back would be one that opens nothing.
+static int sync_directory_of(const char *path, struct error *err) {
+  char dir[4096];
+  directory_of(path, dir);
+  CLEANUP(fd_close) int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0)
+    return fail(err, "open", dir);
+  return fsync(fd) == 0 ? 0 : fail(err, "sync", dir);
+}
+
 int file_write_secret(const char *path, struct str content, struct error *err) {
   char beside[4096];
   if (snprintf(beside, sizeof beside, "%s.new", path) >= (int)sizeof beside)
@@ -75,14 +101,14 @@ int file_write_secret(const char *path, struct str content, struct error *err) {
   CLEANUP(fd_close) int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (fd < 0)
     return fail(err, "create", beside);
-  if (fchmod(fd, 0600) != 0 || write_whole(fd, content) != 0) {
+  if (own_like_directory(fd, path) != 0 || fchmod(fd, 0600) != 0 || write_whole(fd, content) != 0) {
     int rc = fail(err, "write", beside);
     unlink(beside);
     return rc;
   }
   if (rename(beside, path) != 0)
     return fail(err, "rename to", path);
-  return 0;
+  return sync_directory_of(path, err);
 }
 
 static int key_make(const char *path, uint8_t *key, size_t len, struct error *err) {
@@ -105,4 +131,19 @@ int file_key(const char *path, uint8_t *key, size_t len, struct error *err) {
     return error_set(err, ERR_CONFIG, "%s is shorter than %zu bytes: it is damaged; restore it from a backup", path,
                      len);
   return 0;
+}
+
+int file_keys(const char *path, struct store_keys *out, struct error *err) {
+  uint8_t bytes[2 * SEAL_KEY_BYTES];
+  struct stat st;
+  bool two = stat(path, &st) == 0 && st.st_size == (off_t)sizeof bytes;
+  int rc = file_key(path, bytes, two ? sizeof bytes : SEAL_KEY_BYTES, err);
+  memcpy(out->keys, bytes, sizeof bytes);
+  out->len = two ? 2 : 1;
+  explicit_bzero(bytes, sizeof bytes);
+  return rc;
+}
+
+int file_keys_write(const char *path, const struct store_keys *keys, struct error *err) {
+  return file_write_secret(path, (struct str){(const char *)keys->keys, keys->len * SEAL_KEY_BYTES}, err);
 }

@@ -61,7 +61,7 @@ static int set_through_server(const char *dir, const char *name, const char *pas
   struct str answer, words;
   struct json_object *reply;
   int rc = line.failed ? error_set(err, ERR_BAD_REQUEST, "name or password is too long")
-                       : control_ask(dir, buf_str(&line), arena, &answer, err);
+                       : control_ask(dir, buf_str(&line), NULL, arena, &answer, err);
   buf_free(&line);
   if (rc == 0)
     rc = json_parse(answer, arena, &reply, err);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/admin.h"
 
-#include "store/sqlite/conn.h"
+#include "store/care.h"
+#include "store/sqlite/snapshot.h"
 
 // Each gives the words of what it finds.
 static const char *const checks[] = {
@@ -23,6 +24,13 @@ static const char *const checks[] = {
     "SELECT printf('project %d has given the numbers up to %d but its newest event has %d', p.id, p.seq, max(e.seq)) "
     "FROM "
     "project p JOIN event e ON e.project_id = p.id GROUP BY p.id HAVING max(e.seq) > p.seq LIMIT ?1",
+    "SELECT printf('target %d holds deliveries and nothing of it goes out', t.id) FROM target t WHERE t.reordering = 0 "
+    "AND EXISTS (SELECT 1 FROM delivery d WHERE d.state = 2 AND d.target_id = t.id AND d.id >= t.cancel_below) AND "
+    "NOT EXISTS (SELECT 1 FROM delivery d WHERE d.state <= 1 AND d.target_id = t.id AND d.id >= t.cancel_below) "
+    "LIMIT ?1",
+    "SELECT printf('target %d is in strict order and %d of its deliveries wait at once', t.id, count(*)) FROM target t "
+    "JOIN delivery d ON d.state <= 1 AND d.target_id = t.id AND d.id >= t.cancel_below WHERE t.strict_order = 1 AND "
+    "t.reordering = 0 GROUP BY t.id HAVING count(*) > 1 LIMIT ?1",
     "SELECT printf('tag %d has no artifact (%d)', g.id, g.artifact_id) FROM tag g LEFT JOIN artifact a ON a.id = "
     "g.artifact_id WHERE a.id IS NULL LIMIT ?1",
 };
@@ -72,17 +80,75 @@ static int quick_check(struct store_conn *conn, struct findings *findings, struc
   return rc < 0 ? rc : 0;
 }
 
-int store_check(struct store_conn *conn, struct arena *arena, struct store_finding **out, size_t *len,
-                struct error *err) {
+static int check_keys(struct store *store, struct findings *findings, struct error *err) {
+  int64_t sealed, unopened;
+  int rc = store_count_unopened(store, NULL, &sealed, &unopened, err);
+
+  if (rc != 0 || unopened == 0)
+    return rc;
+  return add(findings,
+             arena_printf(findings->arena,
+                          "%lld of %lld sealed addresses and headers do not open with the key file: it is not the one "
+                          "they were sealed with",
+                          (long long)unopened, (long long)sealed),
+             err);
+}
+
+// Asked every so many instructions: a statement that reads the whole file ends when it shall.
+struct watch {
+  const struct snapshot *snapshot;
+  const struct store_progress *progress;
+  int64_t done;
+  struct error why;
+};
+
+enum { WATCH_INSTRUCTIONS = 100000, STEPS = 2 + ARRAY_LEN(checks) };
+
+static int watch_tell(struct watch *watch) {
+  int rc = store_progress_tell(watch->progress, "checking", watch->done, STEPS, &watch->why);
+
+  return rc == 0 ? snapshot_fits(watch->snapshot, &watch->why) : rc;
+}
+
+static int on_instructions(void *ctx) {
+  return watch_tell(ctx) != 0;
+}
+
+static int check_all(struct watch *watch, struct findings *findings, struct error *err) {
+  struct store_conn *conn = watch->snapshot->conn;
+  int rc = quick_check(conn, findings, err);
+
+  watch->done = 1;
+  for (size_t i = 0; rc == 0 && i < ARRAY_LEN(checks) && findings->len < STORE_CHECK_MAX_FINDINGS; i++) {
+    rc = run_check(conn, checks[i], findings, err);
+    watch->done++;
+    if (rc == 0 && watch_tell(watch) != 0)
+      rc = (int)watch->why.code;
+  }
+  if (rc == 0)
+    rc = check_keys(watch->snapshot->store, findings, err);
+  // A file that SQLite cannot read through is what was looked for.
+  if (rc != 0 && ((conn->broken & 0xff) == SQLITE_CORRUPT || (conn->broken & 0xff) == SQLITE_NOTADB))
+    rc = add(findings, arena_str(findings->arena, str_of(err->text)), err);
+  if (rc != 0 && watch->why.code != ERR_OK)
+    *err = watch->why;
+  return rc != 0 && watch->why.code != ERR_OK ? (int)watch->why.code : rc;
+}
+
+int store_check(struct store *store, const struct store_progress *progress, struct arena *arena,
+                struct store_finding **out, size_t *len, struct error *err) {
   struct findings findings = {.arena = arena};
-  int rc = store_read_begin(conn, err);
+  struct snapshot snapshot;
+  struct error local;
+  int rc = snapshot_begin(store, &snapshot, err);
 
   if (rc != 0)
     return rc;
-  rc = quick_check(conn, &findings, err);
-  for (size_t i = 0; rc == 0 && i < ARRAY_LEN(checks); i++)
-    rc = run_check(conn, checks[i], &findings, err);
-  store_read_end(conn);
+  struct watch watch = {.snapshot = &snapshot, .progress = progress};
+  sqlite3_progress_handler(snapshot.conn->db, WATCH_INSTRUCTIONS, on_instructions, &watch);
+  rc = check_all(&watch, &findings, err ? err : &local);
+  sqlite3_progress_handler(snapshot.conn->db, 0, NULL, NULL);
+  snapshot_end(&snapshot);
   *out = findings.rows;
   *len = findings.len;
   return rc;
