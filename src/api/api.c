@@ -72,7 +72,11 @@ static void hide_words(struct api_call *call, struct error *err) {
 
   if (status < 500 || err->code == ERR_NOT_IMPLEMENTED)
     return;
-  log_write(call->config->log, LOG_ERROR, "api", call->request->request_id, "%.*s %.*s: %s",
+  // The store's own trouble has its line already.
+  char reason[1];
+  enum log_level level =
+      status == 503 && !store_takes_events(call->config->store, reason, sizeof reason) ? LOG_DEBUG : LOG_ERROR;
+  log_write(call->config->log, level, "api", call->request->request_id, "%.*s %.*s: %s",
             STR_ARG(call->request->head->method), STR_ARG(call->request->head->path), err->text);
   if (status == 503) {
     call_header(call, "Retry-After", STR("1"));
@@ -89,6 +93,8 @@ static int call_identify(struct api_flight *flight, struct error *err) {
     return 0;
   int rc = auth_identify(call->config->auth, call->conn, authorization, &call->request->peer, call->arena,
                          &call->identity, &call->delay_ms, err);
+  if (rc == ERR_UNAUTHORIZED)
+    session_note_refusal(call, call->identity.name);
   if (rc == 0)
     rc = session_begin(call, err);
   flight->identified = rc == 0;
@@ -110,6 +116,17 @@ static int call_run(struct api_flight *flight, struct error *err) {
   if (call->body.failed)
     return error_set(err, ERR_INTERNAL, "the answer does not fit into %d bytes", (int)API_MAX_ANSWER_BYTES);
   return 0;
+}
+
+// Where memory ran out a value is missing: that is not the caller's mistake, and a page with holes is no answer. What
+// has been committed is told as it is; call_change has looked at it before.
+static int heed_memory(struct api_call *call, int rc, struct error *err) {
+  bool reads = str_eq_c(call->request->head->method, "GET") || str_eq_c(call->request->head->method, "HEAD");
+  bool no_memory = arena_out_of_memory(call->arena) || call->body.no_memory;
+
+  if (!no_memory || call->watch || (rc == 0 && !reads))
+    return rc;
+  return error_set(err, ERR_NO_MEMORY, "no memory for this call");
 }
 
 // The failure as the answer: the status, Harbor's body and its content type.
@@ -143,6 +160,7 @@ static void flight_run(struct pool_job *job, void *thread_context) {
     return;
   if (rc == 0)
     rc = call_run(flight, &err);
+  rc = heed_memory(call, rc, &err);
   if (rc != 0) {
     err.code = (enum errcode)rc;
     session_explain(call, &err);

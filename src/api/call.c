@@ -137,7 +137,11 @@ int call_project(struct api_call *call, size_t i, enum auth_action action, struc
     rc = project_get_by_name(call->conn, text, call->arena, out, err);
   if (rc == ERR_NOT_FOUND)
     return project_unknown(call, action, err);
-  return rc != 0 ? rc : auth_allow(&call->identity, action, out->is_public, err);
+  if (rc == 0)
+    rc = auth_allow(&call->identity, action, out->is_public, err);
+  if (rc == 0)
+    call->changed_in = out->name;
+  return rc;
 }
 
 int call_registry_host(struct api_call *call, struct str *out, struct error *err) {
@@ -183,6 +187,7 @@ void call_field_time_ms(struct json_writer *w, const char *key, int64_t at_us) {
 // ---- changes --------------------------------------------------------------------------------------------------------
 
 struct audited_change {
+  const struct api_call *call;
   int (*apply)(struct store_conn *conn, void *ctx, struct error *err);
   void *ctx;
   struct audit_entry entry;
@@ -192,6 +197,9 @@ static int apply_audited(struct store_conn *conn, void *ctx, struct error *err) 
   struct audited_change *change = ctx;
   int rc = change->apply(conn, change->ctx, err);
 
+  change->entry.fields = change->call->changed_fields;     // known only now
+  if (rc == 0 && arena_out_of_memory(change->call->arena)) // what would be kept may have holes
+    rc = error_set(err, ERR_NO_MEMORY, "no memory for this change");
   return rc != 0 ? rc : audit_add(conn, &change->entry, err);
 }
 
@@ -199,6 +207,7 @@ int call_change(struct api_call *call, int (*apply)(struct store_conn *conn, voi
                 const char *operation, const char *kind, struct str subject, struct error *err) {
   char address[ADDRESS_TEXT_BYTES];
   struct audited_change change = {
+      .call = call,
       .apply = apply,
       .ctx = ctx,
       .entry =
@@ -209,6 +218,7 @@ int call_change(struct api_call *call, int (*apply)(struct store_conn *conn, voi
               .request_id = call->request->request_id,
               .operation = str_of(operation),
               .kind = str_of(kind),
+              .project = call->changed_in,
               .subject = subject,
           },
   };

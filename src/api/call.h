@@ -36,6 +36,10 @@ struct api_call {
   size_t headers_len;
   int64_t delay_ms;         // wrong credentials: how long it is held back
   struct feed_watch *watch; // in place of a body: the answer becomes this stream; the handler's last act
+
+  // For the audit of call_change:
+  struct str changed_in;     // name of the project that call_project found; empty: of none
+  struct str changed_fields; // what the change changed, by name (api/changed_fields.h); `apply` may set it, too
 };
 
 typedef int api_handler(struct api_call *call, struct error *err);

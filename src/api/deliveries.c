@@ -53,7 +53,7 @@ static int write_members(struct api_call *call, const struct delivery *delivery,
   delivery_view_field_time_us(w, "created_at", delivery->created_at_us);
   delivery_view_field_time_us(w, "started_at", delivery->started_at_us);
   delivery_view_field_time_us(w, "ended_at", delivery->ended_at_us);
-  if (delivery->state <= DELIVERY_HELD)
+  if (delivery->state <= DELIVERY_RETRYING) // one that is held waits for another, not for a time
     delivery_view_field_time_us(w, "next_try_at", delivery->due_us);
   json_field_i64_opt(w, "last_status", delivery->last_status);
   json_field_str_opt(w, "last_error", delivery_view_error(delivery));
@@ -184,7 +184,10 @@ static enum retry_followed followed_by(const struct delivery *delivery, const st
     return RETRY_FOLLOWED;
   if (delivery->state == DELIVERY_CANCELLED)
     return RETRY_FOLLOWED_CANCEL;
-  return delivery->state == DELIVERY_FAILED ? RETRY_FOLLOWED_FAILED : RETRY_FOLLOWED_LATER;
+  if (delivery->state != DELIVERY_FAILED)
+    return RETRY_FOLLOWED_LATER;
+  // A delivery that its last try ended has that try's words.
+  return str_eq(delivery->last_words, attempt->words) ? RETRY_FOLLOWED_FAILED : RETRY_FOLLOWED_EXPIRED;
 }
 
 static void write_reason(struct api_call *call, const struct delivery *delivery, const struct attempt *attempt,
@@ -238,6 +241,19 @@ static void write_lane(struct api_call *call, const struct delivery *delivery, s
   json_object_end(w);
 }
 
+// Strict order: what it waits for.
+static int write_head(struct api_call *call, const struct delivery *delivery, struct json_writer *w,
+                      struct error *err) {
+  int64_t head;
+
+  if (delivery->state != DELIVERY_HELD)
+    return 0;
+  int rc = delivery_head(call->conn, delivery->target_id, &head, err);
+  if (rc == 0)
+    json_field_i64_opt(w, "waits_for", head);
+  return rc;
+}
+
 // The target as it is now; a deleted one is left out. Its address in clear for those who may change it.
 static int write_target(struct api_call *call, const struct delivery *delivery, struct json_writer *w,
                         struct error *err) {
@@ -255,6 +271,8 @@ static int write_target(struct api_call *call, const struct delivery *delivery, 
   if (auth_allow(&call->identity, AUTH_CHANGE_PROJECT, false, &ignored) != 0)
     shown = url_parse(target.address, &url, &ignored) == 0 ? url_mask(&url, call->arena) : STR(SECRET_MASK);
   json_field_str(w, "address", shown.ptr ? shown : STR(SECRET_MASK));
+  if (!enabled && delivery->state <= DELIVERY_HELD) // of a disabled webhook nothing waits
+    json_field_bool(w, "webhook_paused", true);
   if (target.suspended) {
     json_field_bool(w, "suspended", true);
     json_field_str_opt(w, "suspended_reason", target.suspended_reason);
@@ -280,6 +298,8 @@ int deliveries_get(struct api_call *call, struct error *err) {
   if ((rc = write_members(call, &delivery, &w, err)) != 0)
     return rc;
   if ((rc = write_target(call, &delivery, &w, err)) != 0)
+    return rc;
+  if ((rc = write_head(call, &delivery, &w, err)) != 0)
     return rc;
   write_lane(call, &delivery, &w);
   if (payload.ptr)

@@ -192,7 +192,10 @@ static void put_attempt(struct buf *out, const struct attempt *attempt, const ch
 static void put_end(struct buf *out, const struct delivery *delivery) {
   char text[RFC3339_BYTES];
 
-  if (delivery->state <= DELIVERY_HELD)
+  if (delivery->state == DELIVERY_HELD)
+    buf_printf(out, "%s [INFO] [attempt %d]: waiting for the deliveries before it: the target is in strict order\n",
+               rfc3339_write(delivery->created_at_us, 3, text), delivery->attempts + 1);
+  if (delivery->state <= DELIVERY_RETRYING)
     buf_printf(out, "%s [INFO] [attempt %d]: waiting for this try\n", rfc3339_write(delivery->due_us, 3, text),
                delivery->attempts + 1);
   if (delivery->state == DELIVERY_CANCELLED)

@@ -143,6 +143,7 @@ int egress_put(struct api_call *call, struct error *err) {
   struct str text = ranges_text(&ranges, call->arena);
   if (!text.ptr)
     return error_set(err, ERR_NO_MEMORY, "out of memory for the allowed ranges");
+  call->changed_fields = STR("allowed");
   rc = call_change(call, store_apply, &text, "allow", "egress", text, err);
   return rc == 0 ? guard_follow(call, err) : rc;
 }

@@ -37,6 +37,7 @@ static int complete(struct api_call *call, const struct project *project, struct
 
   event->repository.project = project->name;
   event->source.kind = SOURCE_API;
+  event->source.instance = call->identity.name; // who says so, whoever the event's actor is: its line in the audit
   if (event->occurred_at_us == 0)
     event->occurred_at_us = clock_wall_us(call->config->clock);
   if (event->actor.kind == ACTOR_UNKNOWN && event->actor.name.len == 0) {

@@ -46,14 +46,28 @@ int ingest_log_list(struct api_call *call, struct error *err) {
   return 0;
 }
 
+static void write_fields(struct str fields, struct json_writer *w) {
+  struct str field;
+
+  if (fields.len == 0)
+    return;
+  json_key(w, "fields");
+  json_array_begin(w);
+  while (str_next(&fields, ',', &field))
+    json_put_str(w, str_trim(field));
+  json_array_end(w);
+}
+
 static void write_audit(const struct audit_entry *entry, struct json_writer *w) {
   json_object_begin(w);
   json_field_str(w, "actor", entry->actor);
   json_field_str_opt(w, "address", entry->address);
   call_field_time_ms(w, "at", entry->at_us);
+  write_fields(entry->fields, w);
   json_field_i64(w, "id", entry->id);
   json_field_str(w, "kind", entry->kind);
   json_field_str(w, "operation", entry->operation);
+  json_field_str_opt(w, "project", entry->project);
   json_field_str_opt(w, "request_id", entry->request_id);
   json_field_str(w, "subject", entry->subject);
   json_object_end(w);

@@ -3,9 +3,11 @@
 // then asks rights, the 400 rows, the project; PUT asks rights, project and policy, then the 400 rows.
 #include "policy/policy.h"
 
+#include "api/changed_fields.h"
 #include "api/etag.h"
 #include "api/policy_rules.h"
 #include "api/routes.h"
+#include "base/fault.h"
 #include "base/rfc3339.h"
 #include "store/policies.h"
 
@@ -18,6 +20,14 @@ static enum policy_view view_of(const struct api_call *call) {
   if (auth_allow(&call->identity, AUTH_CHANGE_PROJECT, false, &ignored) != 0)
     return POLICY_VIEW_READER;
   return call->config->reveal_auth_header ? POLICY_VIEW_REVEAL : POLICY_VIEW_EDITOR;
+}
+
+// What sending noticed of it. Out of memory it is left out: the policy itself is what was asked for.
+static void add_warning(struct api_call *call, struct policy *policy) {
+  char words[ECHO_WORDS_BYTES];
+
+  if (dispatch_loop_warning(call->config->dispatch, policy->id, words))
+    policy->warning = arena_str(call->arena, str_of(words));
 }
 
 int policies_list(struct api_call *call, struct error *err) {
@@ -38,6 +48,8 @@ int policies_list(struct api_call *call, struct error *err) {
     return rc;
   struct json_writer w = call_json(call);
   json_array_begin(&w);
+  for (size_t i = 0; i < len; i++)
+    add_warning(call, &policies[i]);
   for (size_t i = 0; i < len; i++)
     policy_write_json(&policies[i], view_of(call), call->arena, &w);
   json_array_end(&w);
@@ -60,6 +72,7 @@ int policies_get(struct api_call *call, struct error *err) {
   if (!etag.ptr)
     return error_set(err, ERR_NO_MEMORY, "out of memory for an answer");
   call_header(call, "ETag", etag);
+  add_warning(call, &policy);
   struct json_writer w = call_json(call);
   policy_write_json(&policy, view_of(call), call->arena, &w);
   return 0;
@@ -111,6 +124,9 @@ int policies_create(struct api_call *call, struct error *err) {
   }
   policy.project_id = project.id;
   policy.creator = call->identity.name;
+  rc = changed_fields_of_policy(NULL, &policy, call->arena, &call->changed_fields, err);
+  if (rc != 0)
+    return rc;
   rc = call_change(call, apply_create, &policy, "create", "policy", policy_rules_subject(call, &project, policy.name),
                    err);
   if (rc != 0)
@@ -155,6 +171,8 @@ static int apply_update(struct store_conn *conn, void *ctx, struct error *err) {
     rc = policy_read(update->body, &old, arena, &update->policy, err);
   if (rc == 0)
     rc = policy_adopt_targets(&update->policy, &old, arena, err);
+  if (rc == 0)
+    rc = changed_fields_of_policy(&old, &update->policy, arena, &update->call->changed_fields, err);
   return rc != 0 ? rc : policy_update(conn, &update->policy, arena, &update->cancelled, &update->cancelled_len, err);
 }
 
@@ -209,11 +227,16 @@ int policies_delete(struct api_call *call, struct error *err) {
   if (rc != 0)
     return rc;
   struct removal removal = {.arena = call->arena, .project_id = project.id, .id = id};
-  struct str name = arena_printf(call->arena, "%lld", (long long)id);
+  struct policy policy;
+  struct error ignored; // one whose secrets cannot be opened goes, too
+  bool known = policy_get(call->conn, project.id, id, call->arena, &policy, &ignored) == 0;
+  struct str name = known ? policy.name : arena_printf(call->arena, "%lld", (long long)id);
   if (!name.ptr)
     return error_set(err, ERR_NO_MEMORY, "out of memory for an answer");
   rc = call_change(call, apply_delete, &removal, "delete", "policy", policy_rules_subject(call, &project, name), err);
+  FAULT_POINT("api.policy.deleted");
   if (rc == 0)
     tell_sender(call, NULL, removal.cancelled, removal.cancelled_len);
+  FAULT_POINT("api.policy.cancelled");
   return rc;
 }

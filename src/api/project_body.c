@@ -21,6 +21,10 @@ static const char *const metadata_keys[] = {
     "severity",
 };
 
+const char *project_metadata_key(size_t i) {
+  return i < ARRAY_LEN(metadata_keys) ? metadata_keys[i] : NULL;
+}
+
 static int wrong_type(const char *key, const char *wanted, struct error *err) {
   return error_set(err, ERR_INVALID, "validation failure list:\n%s in body must be of type %s", key, wanted);
 }

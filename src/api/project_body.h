@@ -15,4 +15,7 @@ int project_body_read(const struct json_object *body, bool for_create, struct ar
 // Harbor's JSON of a project, alphabetical. `role`: of the caller in it, 1 for administrators, 0 for none.
 void project_body_write(const struct project *project, int role, struct arena *arena, struct json_writer *w);
 
+// The keys of a project's metadata that are kept, `public` among them; NULL past the last.
+const char *project_metadata_key(size_t i);
+
 #endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Projects as in Harbor: create, list, get, head, update, delete, summary.
+#include "api/changed_fields.h"
 #include "api/project_body.h"
 #include "api/routes.h"
 
@@ -105,6 +106,10 @@ int projects_create(struct api_call *call, struct error *err) {
     return rc;
   project.owner_id = call->identity.user_id;
   project.owner_name = call->identity.name;
+  call->changed_in = project.name;
+  rc = changed_fields_of_project(NULL, &project, call->arena, &call->changed_fields, err);
+  if (rc != 0)
+    return rc;
   rc = call_change(call, create_apply, &project, "create", "project", project.name, err);
   return rc == 0 ? location(call, &project, err) : rc;
 }
@@ -124,18 +129,23 @@ int projects_get(struct api_call *call, struct error *err) {
 
 struct update {
   const struct json_object *body;
-  struct arena *arena;
+  struct api_call *call;
   int64_t id;
 };
 
 // Read and merged in the writer, so that two updates at once do not undo each other.
 static int update_apply(struct store_conn *conn, void *ctx, struct error *err) {
   const struct update *update = ctx;
-  struct project project;
-  int rc = project_get(conn, update->id, update->arena, &project, err);
+  struct arena *arena = update->call->arena;
+  struct project old, project;
+  int rc = project_get(conn, update->id, arena, &old, err);
 
+  if (rc != 0)
+    return rc;
+  project = old;
+  rc = project_body_read(update->body, false, arena, &project, err);
   if (rc == 0)
-    rc = project_body_read(update->body, false, update->arena, &project, err);
+    rc = changed_fields_of_project(&old, &project, arena, &update->call->changed_fields, err);
   return rc == 0 ? project_update(conn, &project, err) : rc;
 }
 
@@ -149,7 +159,7 @@ int projects_update(struct api_call *call, struct error *err) {
     rc = project_body_read(body, false, call->arena, &probe, &wrong);
   if ((rc = call_judge(rc, &wrong, call_project(call, 0, AUTH_CHANGE_PROJECT, &project, err), err)) != 0)
     return rc;
-  struct update update = {body, call->arena, project.id};
+  struct update update = {body, call, project.id};
   return call_change(call, update_apply, &update, "update", "project", project.name, err);
 }
 

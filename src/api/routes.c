@@ -46,6 +46,8 @@ static const struct api_route routes[] = {
     {"GET",    POLICY, policies_get, NULL},
     {"PUT",    POLICY, policies_update, "policy"},
     {"DELETE", POLICY, policies_delete, NULL},
+    {"POST",   POLICY "/pause", policies_pause, "pause"},
+    {"POST",   POLICY "/resume", policies_resume, "resume"},
     {"POST",   POLICIES "/test", webhook_test_unsaved, "test"},
     {"POST",   POLICY "/test", webhook_test_saved, "test"},
     {"GET",    PROJECT "/webhook/sample", webhook_sample, NULL},

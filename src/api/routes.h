@@ -20,6 +20,7 @@ int route_find(struct api_call *call, const struct api_route **out, struct error
 
 // Handlers by file.
 api_handler policies_list, policies_create, policies_get, policies_update, policies_delete;    // policies.c
+api_handler policies_pause, policies_resume;                                                   // policy_pause.c
 api_handler webhook_test_unsaved, webhook_test_saved, webhook_sample;                          // webhook_test.c
 api_handler executions_list, tasks_list, task_log, jobs_list, last_triggers, supported_events; // executions.c
 api_handler events_submit, events_list, events_get;                                            // events.c

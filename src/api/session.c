@@ -274,7 +274,9 @@ static struct refusal *refusal_new(struct api_call *call, struct str name, int64
     arena_free(arena);
     return NULL;
   }
-  struct str subject = name.len > 0 ? name : STR("an unknown user");
+  bool token = str_starts_c(http_head_get(call->request->head, "Authorization"), "Bearer ");
+  struct str nobody = token ? STR("an unknown or expired token") : STR("an unknown user");
+  struct str subject = name.len > 0 ? name : nobody;
   refusal->write = (struct store_write){.apply = refusal_apply, .done = refusal_done};
   refusal->arena = arena;
   refusal->entry = (struct audit_entry){
@@ -294,8 +296,7 @@ static struct refusal *refusal_new(struct api_call *call, struct str name, int64
   return NULL;
 }
 
-static void note_refusal(struct api_call *call, const struct user *user) {
-  struct str name = user->id != 0 ? user->name : STR_EMPTY;
+void session_note_refusal(struct api_call *call, struct str name) {
   int64_t others;
 
   if (!auth_failure_is_news(call->config->auth, name, &call->request->peer, &others))
@@ -350,7 +351,7 @@ int session_login(struct api_call *call, struct error *err) {
   rc = auth_login(call->config->auth, call->conn, principal, password, &call->request->peer, call->arena, &user,
                   &call->delay_ms, err);
   if (rc == ERR_UNAUTHORIZED)
-    note_refusal(call, &user);
+    session_note_refusal(call, user.id != 0 ? user.name : STR_EMPTY);
   return rc == 0 ? start_session(call, &user, err) : rc;
 }
 

@@ -220,6 +220,7 @@ int configurations_update(struct api_call *call, struct error *err) {
                      NOTIFICATION_ENABLE);
   if ((rc = call_require(call, AUTH_ADMINISTER, err)) != 0 || (rc = check_fixed(body, err)) != 0 || !given)
     return rc;
+  call->changed_fields = STR(NOTIFICATION_ENABLE);
   return call_change(call, enable_apply, &enable, "update", "configuration",
                      enable ? STR("notification_enable=true") : STR("notification_enable=false"), err);
 }
@@ -253,6 +254,7 @@ int log_level_set(struct api_call *call, struct error *err) {
   struct str subject = arena_printf(call->arena, "log_level=%s", log_level_name(level));
   if (!subject.ptr)
     return error_set(err, ERR_NO_MEMORY, "out of memory for the audit");
+  call->changed_fields = STR("level");
   rc = call_change(call, nothing_apply, NULL, "update", "configuration", subject, err);
   if (rc == 0)
     log_set_level(call->config->log, level);

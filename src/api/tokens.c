@@ -101,6 +101,7 @@ int tokens_create(struct api_call *call, struct error *err) {
     return error_set(err, ERR_FORBIDDEN, "a token cannot make tokens: log in with name and password");
   creation.token.user_id = call->identity.user_id;
   auth_token_make(call->config->auth, text, creation.token.mac);
+  call->changed_fields = STR("name, expires_at");
   rc = call_change(call, create_apply, &creation, "create", "token", creation.token.name, err);
   if (rc == 0)
     rc = call_created(call, creation.token.id, err);

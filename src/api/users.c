@@ -105,6 +105,7 @@ int users_password(struct api_call *call, struct error *err) {
     return rc;
   bool own = id == call->identity.user_id;
   struct password_change change = {id, own ? call->identity.session_id : 0, str_of(hash)};
+  call->changed_fields = STR("password (secret)");
   if ((rc = call_change(call, password_apply, &change, "password", "user", user.name, err)) != 0)
     return rc;
   auth_forget_user(call->config->auth, user.name);

@@ -37,6 +37,7 @@ struct config {
   int64_t drain_ms;
   // Listener
   const char *tls_cert_file, *tls_key_file;
+  int64_t tls_hsts_max_age_s;
   int64_t server_max_connections, server_max_head_bytes, server_max_buffered_bytes;
   int64_t server_header_timeout_ms, server_body_idle_timeout_ms, server_body_rate_window_ms,
       server_body_min_bytes_per_s;
@@ -54,12 +55,15 @@ struct config {
   const char *resolver_servers;
   int64_t resolver_budget_ms, resolver_positive_ttl_ms, resolver_negative_ttl_ms;
   int64_t delivery_connect_timeout_ms, delivery_first_byte_timeout_ms, delivery_total_timeout_ms;
+  int64_t delivery_max_fresh;
   int64_t delivery_concurrency, delivery_max_connecting, delivery_max_exchanging, delivery_slack_interval_ms;
   int64_t delivery_window, delivery_max_lanes, delivery_rescan_ms, delivery_idle_timeout_ms;
   struct config_list retry_schedule;
   int64_t retry_give_up_ms, retry_permanent_tries, retry_after_cap_ms, retry_pause_min_ms, retry_pause_max_ms;
+  int64_t delivery_suspend_after_s, delivery_max_backlog_age_s;
   int64_t breaker_failures, breaker_span_ms, breaker_probe_min_ms, breaker_probe_max_ms;
   // Store
+  bool store_backup_before_upgrade;
   int64_t store_max_queue, store_min_free_bytes, store_retry_ms;
   int64_t retention_events_s, retention_attempts_s, retention_failed_attempts_s, retention_bodies_s;
   int64_t retention_failed_bodies_s, retention_max_bytes, retention_audit_s, retention_ingest_log_s;

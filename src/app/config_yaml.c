@@ -19,6 +19,7 @@ struct walk {
   size_t key_len;
   struct level levels[CONFIG_YAML_MAX_DEPTH];
   size_t depth;
+  bool has_document;
 };
 
 static int fail_at(struct walk *walk, size_t line, const char *words) {
@@ -61,12 +62,16 @@ static int on_scalar(struct walk *walk, const yaml_event_t *event) {
   size_t line = event->start_mark.line;
   struct str value = {(const char *)event->data.scalar.value, event->data.scalar.length};
   struct level *level = top(walk);
+  if (str_find(value, '\0') >= 0)
+    return fail_at(walk, line, "a zero byte is in a key or value");
   // An empty document is one empty scalar; anything else at the top is no mapping.
   if (!level)
     return value.len ? fail_at(walk, line, "the file must be a mapping of settings") : 0;
   if (level->is_sequence)
     return emit(walk, CONFIG_YAML_SEQUENCE_ITEM, value, line);
   if (!level->expects_value) {
+    if (value.len == 0)
+      return fail_at(walk, line, "a key is empty");
     level->expects_value = true;
     return key_push(walk, value, line);
   }
@@ -94,8 +99,17 @@ static int on_close(struct walk *walk) {
   return 0;
 }
 
+static int on_document(struct walk *walk, const yaml_event_t *event) {
+  if (walk->has_document)
+    return fail_at(walk, event->start_mark.line, "a second document begins here");
+  walk->has_document = true;
+  return 0;
+}
+
 static int on_event(struct walk *walk, const yaml_event_t *event) {
   switch (event->type) {
+  case YAML_DOCUMENT_START_EVENT:
+    return on_document(walk, event);
   case YAML_SCALAR_EVENT:
     return on_scalar(walk, event);
   case YAML_MAPPING_START_EVENT:

@@ -123,6 +123,7 @@ static int start_sender(struct house *house, struct error *err) {
   struct dispatch_config config = {
       .window = (size_t)c->delivery_window,
       .max_lanes = (size_t)c->delivery_max_lanes,
+      .max_fresh = (size_t)c->delivery_max_fresh,
       .max_connecting = (size_t)c->delivery_max_connecting,
       .max_exchanging = (size_t)c->delivery_max_exchanging,
       .lane_concurrency = (int)c->delivery_concurrency,
@@ -130,6 +131,7 @@ static int start_sender(struct house *house, struct error *err) {
       .connect_timeout_ms = c->delivery_connect_timeout_ms,
       .first_byte_timeout_ms = c->delivery_first_byte_timeout_ms,
       .total_timeout_ms = c->delivery_total_timeout_ms,
+      .suspend_after_s = c->delivery_suspend_after_s,
       .breaker_failures = (int)c->breaker_failures,
       .breaker_span_ms = c->breaker_span_ms,
       .probe_min_ms = c->breaker_probe_min_ms,
@@ -249,12 +251,25 @@ static int start_portal(struct house *house, struct error *err) {
 }
 
 static int start_control(struct house *house, struct error *err) {
+  const struct care_place place = {
+      .store = house->store,
+      .data = house->config->data,
+      .serving = true,
+      .upstream_url = house->config->upstream_url,
+      .upstream_authorization = house->config->upstream_authorization,
+      .upstream_skip_cert_verify = house->config->upstream_skip_cert_verify,
+      .user_agent = house->own_agent,
+      .ca_file = house->config->tls_ca_file,
+  };
+  if (!(house->desk = care_desk_new(&place, house->serve.loop, &house->log, err)))
+    return err->code;
   const struct control_config config = {
       .dir = house->config->data,
       .loop = house->serve.loop,
       .pool = house->pool,
       .store = house->store,
       .auth = house->auth,
+      .desk = house->desk,
       .log = &house->log,
   };
   house->control = control_new(&config, err);

@@ -51,6 +51,7 @@ struct house {
   struct ingest *ingest;
   struct portal *portal;
   struct registry_facts *facts; // NULL without an upstream
+  struct care_desk *desk;
   struct control *control;
   struct router router;
 

@@ -16,6 +16,7 @@ int house_start_store(struct house *house, struct error *err) {
       .max_queue = (size_t)config->store_max_queue,
       .min_free_bytes = config->store_min_free_bytes,
       .retry_ms = config->store_retry_ms,
+      .no_backup_before_upgrade = !config->store_backup_before_upgrade,
       .retention =
           {
               .events_s = config->retention_events_s,
@@ -28,6 +29,7 @@ int house_start_store(struct house *house, struct error *err) {
               .audit_s = config->retention_audit_s,
               .session_idle_s = config->auth_session_idle_s,
               .session_max_s = config->auth_session_max_s,
+              .backlog_s = config->delivery_max_backlog_age_s,
               .max_bytes = config->retention_max_bytes,
           },
       .on_deliveries = house_on_deliveries,
@@ -42,9 +44,20 @@ int house_start_store(struct house *house, struct error *err) {
     return error_set(err, ERR_IO, "cannot make the data directory %s: %s", config->data, error_errno(errno, words));
   }
   snprintf(path, sizeof path, "%s/secret.key", config->data);
-  int rc = file_key(path, store.seal_key, sizeof store.seal_key, err);
+  struct store_keys keys;
+  int rc = store_settle(config->data, &house->log, err);
+  if (rc == 0)
+    rc = file_keys(path, &keys, err);
   if (rc != 0)
     return rc;
+  memcpy(store.seal_key, keys.keys[0], sizeof store.seal_key);
+  memcpy(store.old_seal_key, keys.keys[1], sizeof store.old_seal_key);
+  store.has_old_seal_key = keys.len == 2;
+  explicit_bzero(&keys, sizeof keys);
+  if (store.has_old_seal_key)
+    log_warn(&house->log, "app",
+             "a change of keys was interrupted: both open everything; finish it with `harbinger key rotate --data %s`",
+             config->data);
   house->store = store_open(&store, &house->clock, house->ids, &house->log, house->metrics, err);
   if (!house->store)
     return err->code;

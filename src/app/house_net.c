@@ -231,6 +231,7 @@ int house_start_listener(struct house *house, struct error *err) {
       .body_min_bytes_per_s = (size_t)c->server_body_min_bytes_per_s,
       .keep_alive_timeout_ms = c->server_keep_alive_timeout_ms,
       .write_timeout_ms = c->server_write_timeout_ms,
+      .hsts_max_age_s = c->tls_hsts_max_age_s,
   };
   if (!address_read_with_port(str_of(c->listen), &config.listen))
     return error_set(err, ERR_CONFIG, "listen `%s` is not ADDRESS:PORT", c->listen);
@@ -238,6 +239,7 @@ int house_start_listener(struct house *house, struct error *err) {
   house->server = http_server_new(house->serve.loop, &config, &handler, house->ids, &house->log, err);
   if (!house->server)
     return err->code;
+  house->router.server = house->server;
   name_url(house);
   const struct address bound = http_server_address(house->server);
   int rc = egress_add_own(house->egress, &bound, err);

@@ -100,7 +100,8 @@ void house_stop(struct house *house) {
     house_drain(house);
   loop_thread_stop(&house->serve);
   loop_thread_stop(&house->send);
-  pool_stop(house->pool); // runs what waits; a request that is completed below is refused by it
+  care_desk_stop(house->desk); // it may wait for the writer
+  pool_stop(house->pool);      // runs what waits; a request that is completed below is refused by it
   pool_stop(house->login_pool);
   if (house->store)
     store_stop(house->store); // commits what waits
@@ -109,6 +110,7 @@ void house_stop(struct house *house) {
   pool_free(house->pool);
   pool_free(house->login_pool);
   control_free(house->control);
+  care_desk_free(house->desk);
   http_server_free(house->server);
   portal_free(house->portal);
   api_free(house->api);

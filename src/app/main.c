@@ -3,9 +3,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "app/care_command.h"
 #include "app/config.h"
 #include "app/passwd.h"
 #include "app/serve.h"
+#include "base/fault.h"
 #include "cli/cli.h"
 #include "dispatch/retry.h"
 
@@ -49,8 +51,10 @@ static void print_help(FILE *out) {
         "\n"
         "On the server's machine:\n"
         "  serve              run the server\n"
-        "  user passwd NAME   give a user a new password\n"
-        "  settings           print all settings of serve as a table\n"
+        "  user passwd NAME   give a user a new password\n",
+        out);
+  care_command_print(out);
+  fputs("  settings           print all settings of serve as a table\n"
         "  answers            print what a receiver's answer leads to, as a table\n",
         out);
   if (out == stdout) {
@@ -71,6 +75,8 @@ int main(int argc, char **argv) {
     return serve_main(argc - 1, argv + 1);
   if (strcmp(command, "user") == 0 && argc > 2 && strcmp(argv[2], "passwd") == 0)
     return passwd_main(argc - 2, argv + 2);
+  if (care_command_owns(argc, argv))
+    return care_command_main(argc, argv);
   if (strcmp(command, "settings") == 0)
     return settings_main();
   if (strcmp(command, "answers") == 0)
@@ -83,6 +89,12 @@ int main(int argc, char **argv) {
     print_help(stdout);
     return 0;
   }
+#ifdef HARBINGER_FAULTS
+  if (strcmp(command, "faults") == 0) {
+    fault_print_names(stdout);
+    return 0;
+  }
+#endif
   if (cli_owns(command))
     return cli_main(argc, argv);
   if (command[0])

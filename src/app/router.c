@@ -118,7 +118,11 @@ static void answer_metrics(struct operator_page *page) {
 
 static void answer_ready(struct operator_page *page) {
   char reason[READY_REASON_BYTES] = "", body[READY_REASON_BYTES + 32];
-  bool ready = store_healthy(page->router->store, reason, sizeof reason);
+  bool ready = store_takes_events(page->router->store, reason, sizeof reason);
+  if (ready && http_server_turns_away(page->router->server)) {
+    snprintf(reason, sizeof reason, "no descriptor is left and clients are turned away: raise the limit (LimitNOFILE)");
+    ready = false;
+  }
   bool may_know = page->admin || page->request->peer_is_loopback;
   snprintf(body, sizeof body, "%s%s%s\n", ready ? "ready" : "not ready", ready || !may_know ? "" : ": ",
            ready || !may_know ? "" : reason);

@@ -15,6 +15,7 @@ struct router {
   struct ingest *ingest;
   struct portal *portal; // whatever no other room has
   struct store *store;
+  struct http_server *server; // that it serves
   struct auth *auth;
   struct pool *pool, *login_pool; // login_pool: where a password must be hashed first
   struct loop *loop;

@@ -75,8 +75,10 @@ static int identify_password(struct auth *auth, struct store_conn *conn, struct 
   int rc = check_password(auth, conn, name, password, arena, &user, &right, err);
   if (rc != 0)
     return rc;
-  if (!right)
+  if (!right) {
+    out->name = user.id != 0 ? user.name : STR_EMPTY;
     return refuse(auth, name, peer, delay_ms, err);
+  }
   slowdown_succeeded(auth->slowdown, name);
   identity_of_user(&user, 0, out);
   credential_cache_put(auth->cache, generation, name, password, now_us,

@@ -42,7 +42,8 @@ struct auth *auth_new(const struct auth_config *config, const uint8_t token_key[
 void auth_free(struct auth *auth);
 
 // Judge an Authorization header (ptr NULL: anonymous, succeeds). On failure ERR_UNAUTHORIZED and *delay_ms says how
-// long the answer must be held back. On success *delay_ms is 0.
+// long the answer must be held back; out->name is then the user's whose password was wrong, or empty (nobody's name, a
+// token), for the audit alone. On success *delay_ms is 0.
 int auth_identify(struct auth *auth, struct store_conn *conn, struct str authorization, const struct address *peer,
                   struct arena *arena, struct identity *out, int64_t *delay_ms, struct error *err) MUST_CHECK;
 

@@ -4,7 +4,6 @@
 #include <limits.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
-#include <openssl/sha.h>
 #include <sodium.h>
 #include <stdlib.h>
 
@@ -20,7 +19,7 @@ enum {
   SEAL_EXTRA_BYTES = SEAL_HEAD_BYTES + SEAL_TAG_BYTES
 };
 
-_Static_assert(SHA256_BYTES == SHA256_DIGEST_LENGTH, "one length of SHA-256");
+_Static_assert(SHA256_BYTES == crypto_hash_sha256_BYTES, "one length of SHA-256");
 _Static_assert(PASSWORD_HASH_BYTES == crypto_pwhash_argon2id_STRBYTES, "one length of PHC strings");
 _Static_assert(SEAL_KEY_BYTES == crypto_aead_xchacha20poly1305_ietf_KEYBYTES, "one length of keys");
 
@@ -35,10 +34,48 @@ int crypto_start(struct error *err) {
 }
 
 void crypto_sha256(struct str data, uint8_t out[static SHA256_BYTES]) {
-  // OpenSSL, not libsodium: it uses the CPU's SHA instructions. Fails only without memory, and then no signature or
-  // comparison built on the result could be trusted.
-  if (!SHA256(bytes_of(data.len ? data : STR_EMPTY), data.len, out))
-    abort();
+  // libsodium, not OpenSSL: what is hashed here is short, and OpenSSL 3 looks its algorithm up and allocates for each call,
+  // ten times the cost of the hash; this one cannot fail.
+  (void)crypto_hash_sha256(out, bytes_of(data.len ? data : STR_EMPTY), data.len);
+}
+
+struct crypto_sum *crypto_sum_begin(void) {
+  EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+
+  if (!ctx)
+    return NULL;
+  if (EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1)
+    return (struct crypto_sum *)(void *)ctx;
+  EVP_MD_CTX_free(ctx);
+  return NULL;
+}
+
+void crypto_sum_add(struct crypto_sum *sum, struct str data) {
+  if (EVP_DigestUpdate((EVP_MD_CTX *)(void *)sum, data.ptr, data.len) != 1)
+    abort(); // as crypto_sha256
+}
+
+void crypto_sum_end(struct crypto_sum *sum, uint8_t *out) {
+  EVP_MD_CTX *ctx = (EVP_MD_CTX *)(void *)sum;
+  unsigned char bytes[EVP_MAX_MD_SIZE];
+
+  if (!ctx)
+    return;
+  if (out) {
+    if (EVP_DigestFinal_ex(ctx, bytes, NULL) != 1)
+      abort();
+    memcpy(out, bytes, SHA256_BYTES);
+  }
+  EVP_MD_CTX_free(ctx);
+}
+
+void crypto_digest(struct str prefix, struct str data, uint8_t out[static DIGEST_BYTES]) {
+  crypto_generichash_state state;
+
+  (void)crypto_generichash_init(&state, NULL, 0, DIGEST_BYTES); // these fail for lengths only, which are right
+  (void)crypto_generichash_update(&state, bytes_of(prefix.len ? prefix : STR_EMPTY), prefix.len);
+  (void)crypto_generichash_update(&state, bytes_of(data.len ? data : STR_EMPTY), data.len);
+  (void)crypto_generichash_final(&state, out, DIGEST_BYTES);
 }
 
 void crypto_hmac_sha256(struct str key, struct str data, uint8_t out[static HMAC_BYTES]) {

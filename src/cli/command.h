@@ -44,8 +44,9 @@ struct cli {
 
 // The tables, each ended by a command without noun.
 extern const struct cli_command cli_login_commands[], cli_project_commands[], cli_webhook_commands[],
-    cli_webhook_change_commands[], cli_webhook_test_commands[], cli_event_commands[], cli_delivery_commands[],
-    cli_token_commands[], cli_egress_commands[], cli_log_commands[], cli_listen_commands[], cli_completion_commands[];
+    cli_webhook_change_commands[], cli_webhook_pause_commands[], cli_webhook_test_commands[], cli_event_commands[],
+    cli_delivery_commands[], cli_token_commands[], cli_egress_commands[], cli_log_commands[], cli_listen_commands[],
+    cli_completion_commands[];
 // All of them, ended by NULL.
 extern const struct cli_command *const cli_tables[];
 

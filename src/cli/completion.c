@@ -5,7 +5,15 @@
 #include "cli/command.h"
 
 // What `main` knows besides.
-static const char OTHER_COMMANDS[] = "serve user settings answers version help";
+static const char OTHER_COMMANDS[] = "serve user backup restore check compact key settings answers version help";
+static const char OTHER_CASES[] = "    'user ') words='passwd' ;;\n"
+                                  "    'user passwd') words=' --data --password-stdin --help' ;;\n"
+                                  "    'backup '*) words=' --data --help' ;;\n"
+                                  "    'restore '*) words=' --data --keys --force --without-key --help' ;;\n"
+                                  "    'check '*) words=' --data --catalogue --help' ;;\n"
+                                  "    'compact '*) words=' --data --incremental --help' ;;\n"
+                                  "    'key ') words='rotate' ;;\n"
+                                  "    'key rotate') words=' --data --help' ;;\n";
 
 static bool first_of_noun(const struct cli_command *const *table, const struct cli_command *command) {
   for (const struct cli_command *const *t = cli_tables; *t; t++)
@@ -44,6 +52,7 @@ static void put_verbs(const char *noun) {
 
 // Lines of a shell `case`, the same in bash and zsh: the words that may follow.
 static void put_cases(void) {
+  printf("%s", OTHER_CASES);
   for (const struct cli_command *const *table = cli_tables; *table; table++)
     for (const struct cli_command *command = *table; command->noun; command++) {
       if (command->verb && first_of_noun(table, command)) {

@@ -16,7 +16,7 @@ struct change {
   const char *events;      // by comma
   const char *auth_header; // "" takes it away
   const char *verify;      // "true" or "false"
-  const char *extras, *tagged;
+  const char *extras, *strict_order, *tagged;
   const char *enabled;
 };
 
@@ -48,6 +48,7 @@ static int read_change(struct cli *cli, struct change *out, struct error *err) {
       .events = cli_value(cli, "event"),
       .verify = given(cli, "skip-cert-verify", "false"),
       .extras = given(cli, "no-extras", "false"),
+      .strict_order = given(cli, "strict-order", "true"),
       .tagged = given(cli, "tagged-only", "only"),
       .enabled = given(cli, "disabled", "false"),
   };
@@ -55,6 +56,8 @@ static int read_change(struct cli *cli, struct change *out, struct error *err) {
     out->verify = "true";
   if (cli_flag(cli, "extras"))
     out->extras = "true";
+  if (cli_flag(cli, "no-strict-order"))
+    out->strict_order = "false";
   if (cli_flag(cli, "untagged-too"))
     out->tagged = "any";
   return read_auth_header(cli, &out->auth_header, err);
@@ -113,10 +116,12 @@ static void put_target(struct json_writer *w, const struct change *change, const
   put_bool(w, "skip_cert_verify", skip, old, false);
   if (!is_slack || change->format)
     put_text(w, "payload_format", change->format, old, "Default");
-  if (!old || change->extras) {
+  if (!old || change->extras || change->strict_order) {
+    const struct json_object *extensions = json_get_object(old, "harbinger");
     json_key(w, "harbinger");
     json_object_begin(w);
-    put_bool(w, "extras", change->extras, NULL, true);
+    put_bool(w, "extras", change->extras, extensions, true);
+    put_bool(w, "strict_order", change->strict_order, extensions, false);
     json_object_end(w);
   }
   json_object_end(w);
@@ -216,7 +221,8 @@ static int run_disable(struct cli *cli, struct error *err) {
       {"auth-header", "VALUE", "Authorization header to send (others on this machine can see it; see the next)"},  \
       {"auth-header-stdin", NULL, "read the Authorization header from standard input"},                            \
       {"skip-cert-verify", NULL, "accept any certificate of the receiver"},                                        \
-      {"no-extras", NULL, "Harbor's bytes exactly, without the member `harbinger`"}, {                             \
+      {"no-extras", NULL, "Harbor's bytes exactly, without the member `harbinger`"},                               \
+      {"strict-order", NULL, "one delivery after the other, in the order of the events"}, {                        \
     "tagged-only", NULL, "only events of artifacts with a tag"                                                     \
   }
 
@@ -226,6 +232,7 @@ static const struct cli_option EDIT_OPTIONS[] = {
     CHANGE_OPTIONS,
     {"verify-cert", NULL, "check the receiver's certificate"},
     {"extras", NULL, "with the member `harbinger`"},
+    {"no-strict-order", NULL, "no delivery waits for the one before it"},
     {"untagged-too", NULL, "events of artifacts without a tag, too"},
     {0},
 };
@@ -251,7 +258,8 @@ const struct cli_command cli_webhook_change_commands[] = {
      .summary = "change what is named and nothing else; of several targets the first",
      .options = EDIT_OPTIONS,
      .examples = "harbinger webhook edit ci --project team-a --url https://ci2.example.com/hook\n"
-                 "harbinger webhook edit ci --project team-a --event PUSH_ARTIFACT --tagged-only\n",
+                 "harbinger webhook edit ci --project team-a --event PUSH_ARTIFACT --tagged-only\n"
+                 "harbinger webhook edit deploy --project team-a --strict-order\n",
      .run = run_edit},
     {.noun = "webhook",
      .verb = "enable",

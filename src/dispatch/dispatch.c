@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "base/fault.h"
 #include "dispatch/sender.h"
 #include "dispatch/trial.h"
 
@@ -25,6 +26,8 @@ struct dispatch {
   struct dispatch_config config;
   const struct log *log;
   struct lanes lanes;
+  struct fresh_pool fresh;
+  struct echoes *echoes;
   struct sender sender;
   struct trials *trials;
   struct loop_timer pump_timer, rescan_timer;
@@ -69,7 +72,7 @@ static struct message *message_new(struct dispatch *dispatch, void (*run)(struct
   if (!message)
     return NULL;
   *message = (struct message){.task.run = run, .dispatch = dispatch, .items = message + 1, .len = len};
-  if (len > 0)
+  if (items)
     memcpy(message->items, items, len * item_bytes);
   return message;
 }
@@ -271,42 +274,78 @@ static void on_rescan(struct loop_timer *timer) {
   }
   if (rescan_page(dispatch, &err) == 0)
     return;
-  log_error(dispatch->log, "dispatch", "cannot read which targets have work: %s", err.text);
+  if (log_pace(dispatch->log, &dispatch->lanes.unread))
+    log_error(dispatch->log, "dispatch", "cannot read which targets have work: %s", err.text);
   rescan_at(dispatch, dispatch->config.rescan_ms);
 }
 
 // ---- what other threads say -----------------------------------------------------------------------------------------
 
+// A notice and the event that came with it; one allocation holds the notices of a commit.
+struct noticed {
+  struct delivery_notice notice;
+  struct fresh *fresh; // NULL: the store has it
+};
+
+static void heed_notice(struct dispatch *dispatch, const struct noticed *noticed) {
+  const struct delivery_notice *notice = &noticed->notice;
+  bool is_new = lane_find(&dispatch->lanes, notice->target_id) == NULL;
+  struct lane *lane = lane_obtain(&dispatch->lanes, notice->target_id);
+  if (!lane) {
+    dispatch->pass_failed = true; // the rescan finds it
+    dispatch->complete = false;
+    fresh_drop(&dispatch->fresh, noticed->fresh);
+    return;
+  }
+  if (is_new && !dispatch->complete)
+    lane_ask_store(lane);
+  if (!lane_notice(lane, notice))
+    fresh_drop(&dispatch->fresh, noticed->fresh);
+  else if (noticed->fresh)
+    fresh_keep(&dispatch->fresh, noticed->fresh);
+  (void)lane_settle(lane);
+}
+
 static void run_notices(struct loop_task *task) {
   struct message *message = CONTAINER_OF(task, struct message, task);
   struct dispatch *dispatch = message->dispatch;
-  const struct delivery_notice *notices = message->items;
-  for (size_t i = 0; i < message->len; i++) {
-    bool is_new = lane_find(&dispatch->lanes, notices[i].target_id) == NULL;
-    struct lane *lane = lane_obtain(&dispatch->lanes, notices[i].target_id);
-    if (!lane) {
-      dispatch->pass_failed = true; // the rescan finds it
-      dispatch->complete = false;
-      continue;
-    }
-    if (is_new && !dispatch->complete)
-      lane_ask_store(lane);
-    lane_notice(lane, &notices[i]);
-    (void)lane_settle(lane);
-  }
+  const struct noticed *noticed = message->items;
+  for (size_t i = 0; i < message->len; i++)
+    heed_notice(dispatch, &noticed[i]);
   heed_lost_notices(dispatch);
   message_end(message);
+}
+
+static struct message *message_of_notices(struct dispatch *dispatch, const struct delivery_notice *notices,
+                                          size_t len) {
+  struct message *message = message_new(dispatch, run_notices, NULL, len, sizeof(struct noticed));
+  struct noticed *noticed = message ? message->items : NULL;
+  for (size_t i = 0; message && i < len; i++) {
+    noticed[i] = (struct noticed){.notice = notices[i], .fresh = fresh_make(&dispatch->fresh, &notices[i])};
+    noticed[i].notice.event = NULL; // the writer's, and gone in a moment
+  }
+  return message;
+}
+
+static void drop_notices(struct dispatch *dispatch, struct message *message) {
+  const struct noticed *noticed = message ? message->items : NULL;
+  for (size_t i = 0; message && i < message->len; i++)
+    fresh_drop(&dispatch->fresh, noticed[i].fresh);
+  free(message);
 }
 
 void dispatch_notify(struct dispatch *dispatch, const struct delivery_notice *notices, size_t len) {
   if (len == 0)
     return;
-  struct message *message = message_new(dispatch, run_notices, notices, len, sizeof(*notices));
+  FAULT_POINT("dispatch.notice.before");
+  struct message *message = message_of_notices(dispatch, notices, len);
   if (len >= NOTICES_PERHAPS_CUT)
     atomic_store(&dispatch->notices_lost, true);
-  if (message && loop_post(dispatch->loop, &message->task) == 0)
+  if (message && !FAULT_PLANTED("drop_notices") && loop_post(dispatch->loop, &message->task) == 0) {
+    FAULT_POINT("dispatch.notice.after");
     return;
-  free(message);
+  }
+  drop_notices(dispatch, message);
   metric_add(dispatch->metrics.notices_dropped, (int64_t)len);
   atomic_store(&dispatch->notices_lost, true);
 }
@@ -441,20 +480,35 @@ struct dispatch *dispatch_new(struct loop *loop, struct http_client *client, str
   dispatch->lanes = (struct lanes){.loop = loop, .config = &dispatch->config, .reader = reader, .log = log};
   dispatch->lanes.on_ready = pump_soon;
   dispatch->lanes.ctx = dispatch;
-  dispatch->sender = (struct sender){
-      .loop = loop, .client = client, .store = store, .reader = reader, .config = &dispatch->config, .log = log};
+  dispatch->sender = (struct sender){.loop = loop,
+                                     .client = client,
+                                     .store = store,
+                                     .reader = reader,
+                                     .fresh = &dispatch->fresh,
+                                     .config = &dispatch->config,
+                                     .log = log};
   dispatch->sender.on_released = pump_soon;
   dispatch->sender.ctx = dispatch;
   sender_init(&dispatch->sender, metrics);
   init_metrics(&dispatch->metrics, metrics);
   const struct trials_config trials = {.loop = loop, .client = client, .dispatch = &dispatch->config, .log = log};
   dispatch->trials = trials_new(&trials, err);
-  if (!dispatch->trials || lanes_init(&dispatch->lanes, err) != 0) {
-    trials_free(dispatch->trials);
-    free(dispatch);
-    return NULL;
-  }
-  return dispatch;
+  dispatch->echoes = dispatch->sender.echoes = echoes_new(log, metrics);
+  if (dispatch->trials && !dispatch->echoes)
+    error_set(err, ERR_NO_MEMORY, "no memory for sending");
+  if (dispatch->trials && dispatch->echoes &&
+      fresh_init(&dispatch->fresh, config->max_fresh, SENDING_MAX_BYTES, err) == 0 &&
+      lanes_init(&dispatch->lanes, err) == 0)
+    return dispatch;
+  fresh_free(&dispatch->fresh);
+  echoes_free(dispatch->echoes);
+  trials_free(dispatch->trials);
+  free(dispatch);
+  return NULL;
+}
+
+bool dispatch_loop_warning(struct dispatch *dispatch, int64_t policy_id, char words[static ECHO_WORDS_BYTES]) {
+  return echoes_warning(dispatch->echoes, policy_id, clock_wall_us(loop_clock(dispatch->loop)), words);
 }
 
 struct trials *dispatch_trials(struct dispatch *dispatch) {
@@ -479,6 +533,8 @@ void dispatch_free(struct dispatch *dispatch) {
   trials_close(dispatch->trials);
   trials_free(dispatch->trials);
   sender_free(&dispatch->sender);
+  fresh_free(&dispatch->fresh);
+  echoes_free(dispatch->echoes);
   lanes_free(&dispatch->lanes);
   loop_timer_cancel(dispatch->loop, &dispatch->pump_timer);
   loop_timer_cancel(dispatch->loop, &dispatch->rescan_timer);

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/metrics.h"
+#include "dispatch/echo.h"
 #include "dispatch/retry.h"
 #include "net/http_client.h"
 #include "net/loop.h"
@@ -20,6 +21,7 @@ struct dispatch_config {
   struct retry_config retry;
   size_t window;             // 16384 entries for all lanes
   size_t max_lanes;          // 131072
+  size_t max_fresh;          // 1024 events kept from their commit to their first try, 8 KiB each at most
   size_t max_connecting;     // 4096
   size_t max_exchanging;     // 512
   int lane_concurrency;      // 8, at most 64; a lane starts at 1, doubles per success, halves on failure
@@ -28,10 +30,11 @@ struct dispatch_config {
   int breaker_failures;                                                // 10 in a row ...
   int64_t breaker_span_ms;                                             // ... over at least 30 s
   int64_t probe_min_ms, probe_max_ms;                                  // 30 s doubling to 15 m
-  int64_t rescan_ms;      // 30000: the store is asked for lanes that no notice named
-  size_t max_trials;      // 2: tests of webhooks on their way at once
-  const char *portal_url; // base of links in chat messages, may be ""
-  const char *user_agent; // "Harbinger/VERSION"
+  int64_t suspend_after_s; // 5 days: a target that fails all that time is suspended; 0: never
+  int64_t rescan_ms;       // 30000: the store is asked for lanes that no notice named
+  size_t max_trials;       // 2: tests of webhooks on their way at once
+  const char *portal_url;  // base of links in chat messages, may be ""
+  const char *user_agent;  // "Harbinger/VERSION"
 };
 
 // On the loop's thread, before it runs. `reader` is used on the loop's thread only; reads are point look-ups of rows that
@@ -50,6 +53,9 @@ void dispatch_cancel(struct dispatch *dispatch, const int64_t *targets, size_t l
 void dispatch_wake(struct dispatch *dispatch, const int64_t *targets, size_t len);
 // Any thread: the store is broken or well again; nothing is claimed while it is broken.
 void dispatch_store_health(struct dispatch *dispatch, bool healthy);
+
+// Any thread: does this policy's receiver seem to cause what it is told of (echo.h)? False: no.
+bool dispatch_loop_warning(struct dispatch *dispatch, int64_t policy_id, char words[static ECHO_WORDS_BYTES]);
 
 // For tests of webhooks (trial.h), which go out from the same loop.
 struct trials *dispatch_trials(struct dispatch *dispatch);

@@ -147,7 +147,7 @@ static int64_t work_us(const struct lane *lane) {
 }
 
 static bool has_room(const struct lane *lane) {
-  if (lane->breaker.open)
+  if (lane->breaker.open || lane->ordered)
     return lane->running.count == 0;
   return lane->active < lane->concurrency && lane->running.count < LANE_MAX_RUNNING;
 }
@@ -209,16 +209,17 @@ static void saw(struct lane *lane, int64_t delivery_id) {
     lane->newest_id = delivery_id;
 }
 
-void lane_notice(struct lane *lane, const struct delivery_notice *notice) {
+bool lane_notice(struct lane *lane, const struct delivery_notice *notice) {
   if (notice->prio < 0 || notice->prio >= LANE_CLASSES || is_running(lane, notice->delivery_id))
-    return;
+    return false;
   struct window_queue *queue = &lane->classes[notice->prio];
   if (may_queue(lane, notice) && window_push(lane->lanes->window, queue, notice->delivery_id, notice->due_us)) {
     lane->entries++;
     saw(lane, notice->delivery_id);
-    return;
+    return true;
   }
   window_in_store(queue, notice->due_us);
+  return false;
 }
 
 void lane_ask_store(struct lane *lane) {
@@ -237,6 +238,7 @@ void lane_forget_work(struct lane *lane) {
 void lane_wake(struct lane *lane) {
   route_drop(lane->route);
   lane->route = NULL;
+  lane->ordered = false; // its route will say
   if (lane->breaker.open && !lane->paused)
     lane->not_before_us = 0; // perhaps it was mended: the head probes now
   lane_ask_store(lane);
@@ -294,8 +296,9 @@ static int refill(struct lane *lane, int prio, struct delivery_notice *out) {
     int rc = delivery_next(lane->lanes->reader, lane->target_id, prio, after_due_us, after_id, rows, LANE_REFILL_ROWS,
                            &len, &err);
     if (rc != 0) {
-      log_error(lane->lanes->log, "dispatch", "cannot read what waits for target %lld: %s", (long long)lane->target_id,
-                err.text);
+      if (log_pace(lane->lanes->log, &lane->lanes->unread))
+        log_error(lane->lanes->log, "dispatch", "cannot read what waits for target %lld: %s",
+                  (long long)lane->target_id, err.text);
       queue->store_due_us = WINDOW_ASK;
       lane_hold_ms(lane, LANE_STORE_WAIT_MS);
       return rc;

@@ -44,7 +44,9 @@ struct lanes {
   struct map *by_target;
   struct list lists[LANE_STATES];
   size_t breakers_open;
-  int64_t longest_wait_us;     // of a retry
+  int64_t longest_wait_us; // of a retry
+  // Lines about the store, our own limits and the name server, for all lanes together.
+  struct log_pace unread, unrecorded, short_of, names;
   void (*on_ready)(void *ctx); // a lane may send: look at the lists soon
   void *ctx;
 };
@@ -74,6 +76,7 @@ struct lane {
   bool connects : 1;  // its last try got a connection
   bool expired : 1;   // its timer fires: an idle lane goes
   bool suspended : 1; // a 410 came; nothing is sent until the store has it
+  bool ordered : 1;   // strict order, as its route says: one at a time, to the commit of its attempt
 };
 _Static_assert(sizeof(struct lane) <= 256, "a target with work costs 256 bytes");
 
@@ -87,7 +90,8 @@ struct lane *lane_obtain(struct lanes *lanes, int64_t target_id) MUST_CHECK;
 
 // Put it into the right list, set its timer. False when it had no work left and has been freed. After every change.
 bool lane_settle(struct lane *lane);
-void lane_notice(struct lane *lane, const struct delivery_notice *notice); // a delivery was committed
+// A delivery was committed. True: it is in the window, and will be claimed without asking the store.
+bool lane_notice(struct lane *lane, const struct delivery_notice *notice);
 void lane_ask_store(struct lane *lane);   // forget what the window holds and look at the store
 void lane_forget_work(struct lane *lane); // nothing waits for this target: gone, disabled, suspended
 void lane_wake(struct lane *lane);        // its target was changed or resumed

@@ -14,8 +14,54 @@ static struct str keep(struct buf *out, struct arena *arena) {
   return kept.ptr ? kept : STR_EMPTY;
 }
 
-static struct str redact(struct str text, struct str secret, struct arena *arena) {
-  if (secret.len < REDACT_MIN_SECRET_BYTES || !find(text, secret))
+// ---- what is secret -------------------------------------------------------------------------------------------------
+
+static void add(struct redact_secrets *secrets, struct str secret, size_t min_bytes) {
+  if (secret.len >= min_bytes && secrets->len < REDACT_MAX_SECRETS)
+    secrets->items[secrets->len++] = secret;
+}
+
+// "Bearer X": X; empty without a blank.
+static struct str credentials_of(struct str authorization) {
+  ptrdiff_t blank = str_find(authorization, ' ');
+  return blank < 0 ? STR_EMPTY : str_trim(str_from(authorization, (size_t)blank));
+}
+
+// The part behind the first `c`; empty without one.
+static struct str behind(struct str text, char c) {
+  ptrdiff_t at = str_find(text, c);
+  return at < 0 ? STR_EMPTY : str_from(text, (size_t)at + 1);
+}
+
+static void add_address(struct redact_secrets *secrets, const struct url *url) {
+  struct str userinfo = url->userinfo.ptr ? url->userinfo : STR_EMPTY;
+  struct str path = url_path(url), query = behind(url->target, '?'), part;
+
+  add(secrets, userinfo, REDACT_MIN_SECRET_BYTES);
+  add(secrets, behind(userinfo, ':'), REDACT_MIN_SECRET_BYTES);
+  add(secrets, url->target, REDACT_MIN_PART_BYTES);
+  add(secrets, path, REDACT_MIN_PART_BYTES);
+  add(secrets, query, REDACT_MIN_PART_BYTES);
+  while (path.len > 0 && str_next(&path, '/', &part))
+    add(secrets, part, REDACT_MIN_PART_BYTES);
+  while (query.len > 0 && str_next(&query, '&', &part))
+    add(secrets, behind(part, '='), REDACT_MIN_PART_BYTES);
+}
+
+struct redact_secrets redact_secrets_of(struct str authorization, const struct url *url) {
+  struct redact_secrets secrets = {.len = 0};
+
+  add(&secrets, authorization, REDACT_MIN_SECRET_BYTES);
+  add(&secrets, credentials_of(authorization), REDACT_MIN_SECRET_BYTES);
+  if (url)
+    add_address(&secrets, url);
+  return secrets;
+}
+
+// ---- where it stands ------------------------------------------------------------------------------------------------
+
+static struct str redact_one(struct str text, struct str secret, struct arena *arena) {
+  if (!find(text, secret))
     return text;
   struct buf out;
   // The mask is at most two bytes longer than the shortest secret.
@@ -31,14 +77,10 @@ static struct str redact(struct str text, struct str secret, struct arena *arena
   return keep(&out, arena);
 }
 
-// "Bearer X": X; empty without a blank.
-static struct str credentials_of(struct str authorization) {
-  ptrdiff_t blank = str_find(authorization, ' ');
-  return blank < 0 ? STR_EMPTY : str_trim(str_from(authorization, (size_t)blank));
-}
-
-struct str redact_authorization(struct str text, struct str authorization, struct arena *arena) {
-  return redact(redact(text, authorization, arena), credentials_of(authorization), arena);
+struct str redact(struct str text, const struct redact_secrets *secrets, struct arena *arena) {
+  for (size_t i = 0; i < secrets->len; i++)
+    text = redact_one(text, secrets->items[i], arena);
+  return text;
 }
 
 static struct str redact_end(struct str text, struct str secret, struct arena *arena) {
@@ -54,6 +96,8 @@ static struct str redact_end(struct str text, struct str secret, struct arena *a
   return keep(&out, arena);
 }
 
-struct str redact_cut_end(struct str text, struct str authorization, struct arena *arena) {
-  return redact_end(redact_end(text, authorization, arena), credentials_of(authorization), arena);
+struct str redact_cut_end(struct str text, const struct redact_secrets *secrets, struct arena *arena) {
+  for (size_t i = 0; i < secrets->len; i++)
+    text = redact_end(text, secrets->items[i], arena);
+  return text;
 }

@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "dispatch/redact.h"
 
-enum { REQUEST_MAX_QUOTED_BYTES = 100, KEEP_BODY_BYTES = 4096, READ_BODY_BYTES = 65536 };
+enum { REQUEST_MAX_QUOTED_BYTES = 100, KEEP_BODY_BYTES = 4096, READ_BODY_BYTES = 65536, EXPECTED_BODY_BYTES = 2048 };
 
 struct format_input request_format(const struct route *route, const struct event *event, const char *portal_url) {
   return (struct format_input){.event = event,
@@ -27,6 +27,7 @@ static int make_body(const struct route *route, const struct request_input *inpu
   struct format_input format = request_format(route, input->event, portal_url);
   struct buf body;
   buf_init(&body, FORMAT_MAX_BODY_BYTES);
+  buf_expect(&body, EXPECTED_BODY_BYTES);
   int rc = format_render(&format, arena, &body, err);
   if (rc == 0) {
     out->body = arena_str(arena, buf_str(&body));
@@ -49,9 +50,9 @@ int request_make(const struct route *route, const struct request_input *input, c
   if (rc != 0)
     return rc;
   struct str id = arena_str(arena, str_of(uuid_write(&input->event->id, uuid)));
-  struct str timestamp = arena_printf(arena, "%lld", (long long)(input->now_wall_us / US_PER_S));
-  struct str delivery = arena_printf(arena, "%lld", (long long)input->delivery_id);
-  struct str number = arena_printf(arena, "%d", input->attempt);
+  struct str timestamp = arena_i64(arena, input->now_wall_us / US_PER_S);
+  struct str delivery = arena_i64(arena, input->delivery_id);
+  struct str number = arena_i64(arena, input->attempt);
   if (!id.ptr || !timestamp.ptr || !delivery.ptr || !number.ptr)
     return no_memory(err);
   add(out, "Content-Type", str_of(format_info(route->target.format)->content_type));
@@ -116,7 +117,7 @@ static struct str request_lines(const struct request *request, const struct rout
     bool secret = str_ieq_c(header->name, "Authorization");
     put_line(&text, header->name, secret ? str_of(SECRET_MASK) : header->value);
   }
-  struct str length = arena_printf(arena, "%zu", request->body.len);
+  struct str length = arena_i64(arena, (int64_t)request->body.len);
   put_line(&text, STR("Content-Length"), length.ptr ? length : STR_EMPTY);
   return keep(&text, arena);
 }
@@ -155,7 +156,7 @@ struct str request_failure_words(const struct http_result *result, enum target_t
   return words.ptr ? str_trim(words) : STR_EMPTY; // a status without a name leaves a blank
 }
 
-static void record_answer(const struct http_result *answer, struct str secret, struct arena *arena,
+static void record_answer(const struct http_result *answer, const struct redact_secrets *secrets, struct arena *arena,
                           struct attempt *out) {
   out->dns_us = answer->timings.dns_us;
   out->connect_us = answer->timings.connect_us;
@@ -167,20 +168,21 @@ static void record_answer(const struct http_result *answer, struct str secret, s
     return;
   out->status = answer->status;
   struct str body = arena_str(arena, answer->body);
-  out->response_headers = redact_authorization(answer_lines(answer->head, arena), secret, arena);
-  out->response_body = redact_authorization(body.ptr ? body : STR_EMPTY, secret, arena);
+  out->response_headers = redact(answer_lines(answer->head, arena), secrets, arena);
+  out->response_body = redact(body.ptr ? body : STR_EMPTY, secrets, arena);
   if (answer->truncated)
-    out->response_body = redact_cut_end(out->response_body, secret, arena);
+    out->response_body = redact_cut_end(out->response_body, secrets, arena);
 }
 
 void request_record(const struct route *route, const struct request *request, const struct http_result *answer,
                     const char *outcome, struct str words, int64_t started_at_us, int64_t ended_at_us,
                     struct arena *arena, struct attempt *out) {
+  const struct redact_secrets secrets = redact_secrets_of(route->authorization, route->has_url ? &route->url : NULL);
   *out = (struct attempt){
       .started_at_us = started_at_us,
       .ended_at_us = ended_at_us,
       .outcome = str_of(outcome),
-      .words = words,
+      .words = redact(words, &secrets, arena),
       .request_headers = request_lines(request, route, arena),
       .response_headers = STR_EMPTY,
       .response_body = STR_EMPTY,
@@ -191,5 +193,5 @@ void request_record(const struct route *route, const struct request *request, co
       .total_us = -1,
   };
   if (answer)
-    record_answer(answer, route->authorization, arena, out);
+    record_answer(answer, &secrets, arena, out);
 }

@@ -39,7 +39,7 @@ struct http_call_params request_call(const struct route *route, const struct req
 // Why the try failed, for a person.
 struct str request_failure_words(const struct http_result *result, enum target_type type, struct arena *arena);
 // What is kept of a try that took place (`answer`) or could not be made (NULL): lines "Name: value" of both sides,
-// Authorization and Set-Cookie as ********, and wherever the receiver echoes the authorization, too. The caller fills
+// Authorization and Set-Cookie as ********, and wherever the receiver echoes a secret (redact.h), too. The caller fills
 // delivery and number.
 void request_record(const struct route *route, const struct request *request, const struct http_result *answer,
                     const char *outcome, struct str words, int64_t started_at_us, int64_t ended_at_us,

@@ -269,6 +269,8 @@ void retry_explain(const struct retry_config *config, const struct retry_past *p
   buf_printf(out, "%s: ", meaning_of(past->type, &result));
   if (followed == RETRY_FOLLOWED_CANCEL) {
     buf_put_c(out, "not tried again, because the webhook was disabled, changed or deleted");
+  } else if (followed == RETRY_FOLLOWED_EXPIRED) {
+    buf_put_c(out, "not tried again, because the delivery had waited too long");
   } else if (followed == RETRY_FOLLOWED_FAILED) {
     put_given_up(config, verdict.class, out);
   } else if (verdict.class == RETRY_SUSPEND) {

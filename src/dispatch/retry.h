@@ -56,10 +56,11 @@ struct retry_past {
   int number; // of the try, from 1
 };
 enum retry_followed {
-  RETRY_FOLLOWED,        // by another try
-  RETRY_FOLLOWED_LATER,  // it waits for the next one
-  RETRY_FOLLOWED_FAILED, // it was the last: the delivery failed
-  RETRY_FOLLOWED_CANCEL, // it was the last: the delivery was cancelled
+  RETRY_FOLLOWED,         // by another try
+  RETRY_FOLLOWED_LATER,   // it waits for the next one
+  RETRY_FOLLOWED_FAILED,  // it was the last: the delivery failed
+  RETRY_FOLLOWED_EXPIRED, // it was the last: the delivery failed for having waited too long
+  RETRY_FOLLOWED_CANCEL,  // it was the last: the delivery was cancelled
 };
 // Why the try was followed by another or was not, for a person, by the rules above; nothing after a success and for an
 // outcome that is none of theirs.

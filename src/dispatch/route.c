@@ -69,12 +69,16 @@ struct route *route_load(struct store *store, struct store_conn *reader, int64_t
     return NULL;
   // Before reading: a change that comes in between is then seen at the next look.
   route->generation = store_policy_generation(store);
-  if (target_get(reader, target_id, route->arena, &route->target, &route->enabled, err) != 0 ||
-      take_apart(route, err) != 0) {
-    route_drop(route);
-    return NULL;
-  }
-  return route;
+  int rc = target_get(reader, target_id, route->arena, &route->target, &route->enabled, err);
+  if (rc == 0)
+    rc = take_apart(route, err);
+  // With a hole it would send to elsewhere, or without its secret.
+  if (arena_out_of_memory(route->arena))
+    rc = error_set(err, ERR_NO_MEMORY, "no memory for target %lld", (long long)target_id);
+  if (rc == 0)
+    return route;
+  route_drop(route);
+  return NULL;
 }
 
 struct route *route_of_target(const struct target *target, struct error *err) {

@@ -3,10 +3,10 @@
 
 #include <stdlib.h>
 
+#include "base/fault.h"
 #include "dispatch/request.h"
 
 enum {
-  SENDING_MAX_BYTES = 16 * 1024 * 1024, // event, body, what is recorded
   SENDING_ATTEMPTS_MAX_BYTES = 16 * 1024 * 1024,
   SENDING_MAX_TRIES = 1000, // the store numbers attempts to 1,023
 };
@@ -99,8 +99,10 @@ static void count(struct metric *const metrics[SENDER_OUTCOMES], const char *out
 // ---- recording ------------------------------------------------------------------------------------------------------
 
 static int apply_record(struct store_conn *conn, struct store_write *w, struct error *err) {
-  const struct sending *sending = CONTAINER_OF(w, struct sending, write);
-  return delivery_record(conn, &sending->result, err);
+  struct sending *sending = CONTAINER_OF(w, struct sending, write);
+  int rc = delivery_record(conn, &sending->result, err);
+  FAULT_POINT("store.attempt.applied");
+  return rc;
 }
 
 static void on_committed(struct store_write *w) { // the writer's thread
@@ -121,6 +123,7 @@ static void hand_over(struct sending *sending) {
   sending->write = (struct store_write){.apply = apply_record, .done = on_committed};
   if (store_submit(sender->store, &sending->write, &err) == 0) {
     move_to(sending, SENDING_RECORDING);
+    FAULT_POINT("dispatch.record.submitted");
     return;
   }
   move_to(sending, SENDING_UNRECORDED);
@@ -144,17 +147,24 @@ static void tell_end(const struct sending *sending) {
             (long long)sending->load.id, (long long)sending->lane->target_id, STR_ARG(sending->route->masked),
             result->attempt.number, STR_ARG(result->attempt.outcome), result->attempt.status,
             (long long)((result->attempt.ended_at_us - result->attempt.started_at_us) / US_PER_MS));
-  if (result->state == DELIVERY_SUCCEEDED)
+  if (result->state == DELIVERY_SUCCEEDED) {
     metric_add(sender->metrics.succeeded, 1);
+    echoes_delivered(sender->echoes, sending->load.policy_id, &sending->load.event, sending->started_at_us,
+                     wall_us(sender));
+  }
   if (result->state == DELIVERY_FAILED) {
     metric_add(sender->metrics.failed, 1);
     log_info(sender->log, "dispatch", "delivery %lld to target %lld (%.*s) failed for good after %d tries: %.*s",
              (long long)sending->load.id, (long long)sending->lane->target_id, STR_ARG(sending->route->masked),
              result->attempt.number, STR_ARG(result->attempt.words));
   }
-  if (result->suspend_target)
-    log_info(sender->log, "dispatch", "target %lld (%.*s) is suspended: %.*s", (long long)sending->lane->target_id,
-             STR_ARG(sending->route->masked), STR_ARG(result->suspend_reason));
+  if (result->state == DELIVERY_FAILED && result->ended_words.len > 0)
+    metric_add(sender->metrics.expired, 1);
+  if (!result->suspended)
+    return;
+  metric_add(result->suspend_target ? sender->metrics.suspended_gone : sender->metrics.suspended_failing, 1);
+  log_warn(sender->log, "dispatch", "target %lld (%.*s) is suspended, its deliveries wait until it is resumed: %s",
+           (long long)sending->lane->target_id, STR_ARG(sending->route->masked), result->suspended_why);
 }
 
 static void on_recorded(struct loop_task *task) {
@@ -162,11 +172,13 @@ static void on_recorded(struct loop_task *task) {
   struct lane *lane = sending->lane;
   const struct attempt_result *result = &sending->result;
   int rc = sending->write.rc;
+  FAULT_POINT("dispatch.recorded");
   if (rc == ERR_CONFLICT) // a commit whose outcome was not known had taken place
     rc = 0;
   if (rc != 0 && rc != ERR_NOT_FOUND) { // not found: it was deleted with its history
-    log_error(sending->sender->log, "dispatch", "the attempt of delivery %lld is not recorded yet: %s",
-              (long long)sending->load.id, sending->write.err.text);
+    if (log_pace(sending->sender->log, &lane->lanes->unrecorded))
+      log_error(sending->sender->log, "dispatch", "the attempt of delivery %lld is not recorded yet: %s",
+                (long long)sending->load.id, sending->write.err.text);
     move_to(sending, SENDING_UNRECORDED);
     arm_record_timer(sending->sender);
     return;
@@ -177,10 +189,10 @@ static void on_recorded(struct loop_task *task) {
     window_in_store(&lane->classes[result->prio], result->due_us);
   else
     forget_head(lane, sending->load.id);
-  if (result->suspend_target) {
+  if (result->suspend_target)
     lane->suspended = false;
+  if (result->suspend_target || result->suspended)
     lane_forget_work(lane);
-  }
   release(sending);
 }
 
@@ -226,25 +238,64 @@ static void schedule_again(struct sending *sending, const struct lane_report *re
   result->due_us = result->attempt.ended_at_us + wait_ms * US_PER_MS;
 }
 
-static void decide(struct sending *sending, const struct lane_report *report) {
+// It has waited as long as the schedule lasts, and so long its target has failed: this try was its turn and its last one.
+// A schedule of its own would keep every delivery of a dead target for as long again, one behind the other.
+static bool waited_in_vain(const struct sending *sending, int64_t now_us) {
+  int64_t give_up_us = sending->sender->config->retry.give_up_ms * US_PER_MS;
+  int64_t failing_since_us = sending->load.failing_since_us;
+  return sending->probe && failing_since_us != 0 && now_us - failing_since_us >= give_up_us &&
+         now_us - sending->load.created_at_us >= give_up_us;
+}
+
+static void give_up(struct sending *sending) {
+  sending->result.state = DELIVERY_FAILED;
+  forget_head(sending->lane, sending->load.id);
+}
+
+static void expire(struct sending *sending) {
+  struct str words = arena_printf(sending->arena,
+                                  "expired: it waited for longer than the retry schedule lasts, and its "
+                                  "target failed all that time; the last try: %.*s",
+                                  STR_ARG(sending->result.attempt.words));
+  sending->result.ended_words = words.ptr ? words : STR("expired");
+  give_up(sending);
+}
+
+// Long failure: only on the word of a target that is failing now, and not at the first try after a long silence.
+static void ask_for_suspension(struct sending *sending) {
+  struct attempt_result *result = &sending->result;
+  int64_t after_us = sending->sender->config->suspend_after_s * US_PER_S;
+  if (after_us > 0 && (sending->lane->breaker.open || result->state == DELIVERY_FAILED))
+    result->suspend_failing_before_us = result->attempt.ended_at_us - after_us;
+}
+
+static void decide_failed(struct sending *sending, const struct lane_report *report) {
   struct attempt_result *result = &sending->result;
   enum retry_class class = report->verdict.class;
   int64_t now_us = result->attempt.ended_at_us, wait_ms;
   uint32_t random;
+  random_bytes(&random, sizeof(random));
+  if (result->attempt.number >= SENDING_MAX_TRIES ||
+      retry_next(&sending->sender->config->retry, class, result->attempt.number, first_try_us(sending, now_us), now_us,
+                 random, &wait_ms) == RETRY_GIVE_UP)
+    give_up(sending);
+  else if (class != RETRY_SUSPEND && waited_in_vain(sending, now_us))
+    expire(sending);
+  else
+    schedule_again(sending, report, wait_ms);
+}
+
+static void decide(struct sending *sending, const struct lane_report *report) {
+  struct attempt_result *result = &sending->result;
+  enum retry_class class = report->verdict.class;
   lane_report(sending->lane, report);
   if (class == RETRY_SUCCESS) {
     result->state = DELIVERY_SUCCEEDED;
     return;
   }
-  random_bytes(&random, sizeof(random));
-  if (result->attempt.number >= SENDING_MAX_TRIES ||
-      retry_next(&sending->sender->config->retry, class, result->attempt.number, first_try_us(sending, now_us), now_us,
-                 random, &wait_ms) == RETRY_GIVE_UP) {
-    result->state = DELIVERY_FAILED;
-    forget_head(sending->lane, sending->load.id);
-    return;
-  }
-  schedule_again(sending, report, wait_ms);
+  result->target_failed = report->verdict.spends_breaker;
+  decide_failed(sending, report);
+  ask_for_suspension(sending);
   if (class != RETRY_SUSPEND)
     return;
   sending->lane->suspended = true;
@@ -256,7 +307,8 @@ static void decide(struct sending *sending, const struct lane_report *report) {
 static void begin_record(struct sending *sending, const struct http_result *answer, const char *outcome,
                          struct str words) {
   struct attempt_result *result = &sending->result;
-  *result = (struct attempt_result){.format_key = sending->format_key, .body = STR_EMPTY, .suspend_reason = STR_EMPTY};
+  *result = (struct attempt_result){
+      .format_key = sending->format_key, .body = STR_EMPTY, .suspend_reason = STR_EMPTY, .ended_words = STR_EMPTY};
   request_record(sending->route, &sending->request, answer, outcome, words, sending->started_at_us,
                  wall_us(sending->sender), sending->arena, &result->attempt);
   result->attempt.delivery_id = sending->load.id;
@@ -297,14 +349,21 @@ static void on_done(void *ctx, const struct http_result *answer) {
                                .probe = sending->probe};
   count(sender->metrics.attempts, report.verdict.outcome);
   if (answer->outcome == HTTP_OUTCOME_LOCAL) {
-    log_warn(sender->log, "dispatch", "delivery %lld waits for our own limits: %s", (long long)sending->load.id,
-             answer->err.text);
+    if (log_pace(sender->log, &lane->lanes->short_of))
+      log_warn(sender->log, "dispatch", "delivery %lld waits for our own limits: %s", (long long)sending->load.id,
+               answer->err.text);
     put_back(sending);
     return;
   }
+  // A name that does not exist is its owner's; a name server that does not answer is everybody's.
+  if (answer->outcome == HTTP_OUTCOME_DNS && answer->err.code != ERR_NOT_FOUND &&
+      log_pace(sender->log, &lane->lanes->names))
+    log_warn(sender->log, "dispatch", "names cannot be looked up: %s; deliveries to names wait, others go on",
+             answer->err.text);
   struct str words = STR_EMPTY;
   if (report.verdict.class != RETRY_SUCCESS)
     words = request_failure_words(answer, type, sending->arena);
+  FAULT_POINT("dispatch.answer.read");
   begin_record(sending, answer, report.verdict.outcome, words);
   decide(sending, &report);
   metric_observe(sender->metrics.attempt_seconds, (double)answer->timings.total_us / (double)US_PER_S);
@@ -381,6 +440,8 @@ static void start_call(struct sending *sending) {
                                       .now_wall_us = sending->started_at_us};
   if (rc == 0)
     rc = request_make(sending->route, &input, config, sending->arena, &sending->request, &err);
+  if (arena_out_of_memory(sending->arena)) // what was read or made may have holes
+    rc = error_set(&err, ERR_NO_MEMORY, "no memory for a delivery");
   if (rc == 0)
     rc = send_request(sending, &err);
   if (rc == 0) {
@@ -388,6 +449,9 @@ static void start_call(struct sending *sending) {
     if (sending->route->target.type == TARGET_SLACK)
       lane_hold_ms(lane, config->slack_interval_ms);
   } else if (is_our_limit(err.code)) {
+    if (log_pace(sending->sender->log, &lane->lanes->short_of))
+      log_warn(sending->sender->log, "dispatch", "delivery %lld waits for our own limits: %s",
+               (long long)sending->load.id, err.text);
     lane_give_back(lane, &sending->notice);
     lane_hold_ms(lane, LANE_STORE_WAIT_MS);
     take_out(sending);
@@ -408,12 +472,13 @@ static struct route *current_route(struct sender *sender, struct lane *lane, con
   if (!lane->route)
     lane->route = route_load(sender->store, sender->reader, lane->target_id, &err);
   if (!lane->route && err.code != ERR_NOT_FOUND) {
-    log_error(sender->log, "dispatch", "cannot read target %lld: %s", (long long)lane->target_id, err.text);
+    if (log_pace(sender->log, &lane->lanes->unread))
+      log_error(sender->log, "dispatch", "cannot read target %lld: %s", (long long)lane->target_id, err.text);
     lane_give_back(lane, notice);
     lane_hold_ms(lane, LANE_STORE_WAIT_MS);
     return NULL;
   }
-  if (!lane->route || !lane->route->enabled || lane->route->target.suspended) {
+  if (!lane->route || !lane->route->enabled || lane->route->target.suspended || lane->route->target.reordering) {
     lane_forget_work(lane); // the store lists it again when it is resumed, and a notice or a wake says so
     return NULL;
   }
@@ -421,11 +486,26 @@ static struct route *current_route(struct sender *sender, struct lane *lane, con
   lane->limit = (uint16_t)(limit < 1 ? 1 : limit > LANE_MAX_RUNNING ? LANE_MAX_RUNNING : limit);
   if (lane->concurrency > lane->limit)
     lane->concurrency = lane->limit;
+  lane->ordered = lane->route->target.strict_order;
+  if (lane->ordered && lane->running.count > 0) { // it was switched on while they were on their way
+    lane_give_back(lane, notice);
+    return NULL;
+  }
   return lane->route;
 }
 
+// In the arena of its event when that is there.
 static struct sending *sending_new(struct sender *sender, struct lane *lane, const struct delivery_notice *notice) {
-  struct arena *arena = arena_new(SENDING_MAX_BYTES);
+  const struct event *event = NULL;
+  // Only a first try: what was tried has a body and a history in the store.
+  struct arena *arena = notice->prio < LANE_RETRY_CLASS ? fresh_take(sender->fresh, notice->delivery_id, &event) : NULL;
+  if (arena && lane->ordered) { // only the store knows whether it is held by now
+    arena_free(arena);
+    arena = NULL;
+    event = NULL;
+  }
+  if (!arena)
+    arena = arena_new(SENDING_MAX_BYTES);
   struct sending *sending = arena ? ARENA_NEW(arena, struct sending) : NULL;
   if (!sending) {
     arena_free(arena);
@@ -442,6 +522,13 @@ static struct sending *sending_new(struct sender *sender, struct lane *lane, con
   sending->limited = lane_is_limited(lane);
   sending->probe = lane->breaker.open;
   sending->arriving = lane->connects;
+  if (event)
+    sending->load = (struct delivery_load){.id = notice->delivery_id,
+                                           .target_id = lane->target_id,
+                                           .policy_id = lane->route->target.policy_id,
+                                           .state = DELIVERY_PENDING,
+                                           .created_at_us = event->recorded_at_us,
+                                           .event = *event};
   struct format_input input = request_format(sending->route, NULL, sender->config->portal_url);
   (void)format_key(&input, sending->format_key);
   return sending;
@@ -460,10 +547,14 @@ void sender_start(struct sender *sender, struct lane *lane, const struct deliver
     return;
   }
   struct error err;
+  FAULT_POINT("dispatch.claimed");
   struct sending *sending = sending_new(sender, lane, notice);
   int rc = sending ? 0 : error_set(&err, ERR_NO_MEMORY, "no memory for another delivery");
-  if (rc == 0)
+  if (rc == 0 && sending->load.id == 0)
     rc = delivery_load(sender->reader, notice->delivery_id, sending->format_key, sending->arena, &sending->load, &err);
+  FAULT_POINT("dispatch.loaded");
+  if (sending && arena_out_of_memory(sending->arena)) // an event with holes, or one that looks unreadable
+    rc = error_set(&err, ERR_NO_MEMORY, "no memory for another delivery");
   bool unreadable = rc == ERR_INVALID; // the event as it is stored; asking again would not mend it
   if ((rc == 0 || unreadable) && is_waiting(sending->load.state)) {
     list_push_back(&lane->running, &sending->running.node);
@@ -480,7 +571,8 @@ void sender_start(struct sender *sender, struct lane *lane, const struct deliver
     forget_head(lane, notice->delivery_id);
     return;
   }
-  log_error(sender->log, "dispatch", "cannot read delivery %lld: %s", (long long)notice->delivery_id, err.text);
+  if (log_pace(sender->log, &lane->lanes->unread))
+    log_error(sender->log, "dispatch", "cannot read delivery %lld: %s", (long long)notice->delivery_id, err.text);
   lane_give_back(lane, notice);
   lane_hold_ms(lane, LANE_STORE_WAIT_MS);
 }
@@ -488,8 +580,12 @@ void sender_start(struct sender *sender, struct lane *lane, const struct deliver
 void sender_cancel(struct sender *sender, struct lane *lane) {
   LIST_EACH (&lane->running, node, following) {
     struct sending *sending = CONTAINER_OF(node, struct sending, running.node);
-    if (!sending->call || http_call_request_started(sending->call))
+    if (!sending->call)
       continue;
+    if (http_call_request_started(sending->call)) { // it ends as it ends, but begins nowhere else
+      http_call_once(sending->call);
+      continue;
+    }
     http_call_cancel(sending->call);
     lane->active--;
     forget_head(lane, sending->load.id);
@@ -514,7 +610,8 @@ bool sender_has_room(const struct sender *sender, bool limited) {
   size_t slow = sender->lists[SENDING_SLOW].count;
   // What waits for its commit counts too: a slow disk must not gather deliveries in memory.
   if (sender_running(sender) >= config->max_connecting + config->max_exchanging ||
-      connecting >= config->max_connecting || exchanging >= config->max_exchanging)
+      sender->lists[SENDING_RECORDING].count >= SENDER_RECORDING_MAX || connecting >= config->max_connecting ||
+      exchanging >= config->max_exchanging)
     return false;
   return !limited || (sender->limited[SENDING_CONNECTING] < share_of(config->max_connecting) &&
                       limited_exchanging + slow < share_of(config->max_exchanging));
@@ -543,6 +640,12 @@ static void init_metrics(struct sender_metrics *out, struct metrics *metrics) {
       metrics_counter(metrics, "harbinger_deliveries_total", "outcome=\"succeeded\"", "Deliveries that ended, by how.");
   out->failed =
       metrics_counter(metrics, "harbinger_deliveries_total", "outcome=\"failed\"", "Deliveries that ended, by how.");
+  out->suspended_gone = metrics_counter(metrics, "harbinger_targets_suspended_total", "reason=\"gone\"",
+                                        "Targets that are not sent to until a person resumes them, by why.");
+  out->suspended_failing = metrics_counter(metrics, "harbinger_targets_suspended_total", "reason=\"failing\"",
+                                           "Targets that are not sent to until a person resumes them, by why.");
+  out->expired = metrics_counter(metrics, "harbinger_deliveries_expired_total", "by=\"schedule\"",
+                                 "Deliveries that failed because they had waited too long.");
   out->attempt_seconds = metrics_histogram(metrics, "harbinger_attempt_seconds", "",
                                            "Time from the start of a try to its end.", SECONDS, ARRAY_LEN(SECONDS));
 }

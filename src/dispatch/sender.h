@@ -6,12 +6,16 @@
 #ifndef HARBINGER_DISPATCH_SENDER_H
 #define HARBINGER_DISPATCH_SENDER_H
 
+#include "dispatch/echo.h"
+#include "dispatch/fresh.h"
 #include "dispatch/lane.h"
 
 enum {
-  SENDER_SLOW_MS = 2000,         // an exchange older than this no longer counts as one of the fast ones
-  SENDER_LIMITED_SHARE = 4,      // suspect and slow lanes get one in so many of the budgets
-  SENDER_RECORD_RETRY_MS = 1000, // an attempt that could not be recorded is handed over again
+  SENDING_MAX_BYTES = 16 * 1024 * 1024, // of one try: event, body, what is recorded
+  SENDER_SLOW_MS = 2000,                // an exchange older than this no longer counts as one of the fast ones
+  SENDER_LIMITED_SHARE = 4,             // suspect and slow lanes get one in so many of the budgets
+  SENDER_RECORD_RETRY_MS = 1000,        // an attempt that could not be recorded is handed over again
+  SENDER_RECORDING_MAX = 256,           // with more waiting for their commit none starts: new events wait behind them
 };
 
 enum sending_state {
@@ -27,7 +31,7 @@ enum { SENDER_OUTCOMES = 11 };
 
 struct sender_metrics {
   struct metric *attempts[SENDER_OUTCOMES];
-  struct metric *succeeded, *failed;
+  struct metric *succeeded, *failed, *expired, *suspended_gone, *suspended_failing;
   struct metric *attempt_seconds;
 };
 
@@ -36,6 +40,8 @@ struct sender {
   struct http_client *client;
   struct store *store;
   struct store_conn *reader;
+  struct fresh_pool *fresh;
+  struct echoes *echoes;
   const struct dispatch_config *config;
   const struct log *log;
   struct list lists[SENDING_STATES];

@@ -110,10 +110,12 @@ static int check_size(const struct field_reader *r, const struct event *event) {
   buf_init(&buf, EVENT_MAX_JSON_BYTES - SERVER_FACTS_BYTES);
   struct json_writer w = json_writer_make(&buf, true);
   event_write_json(event, &w);
-  bool fits = !buf.failed;
+  bool fits = !buf.failed, no_memory = buf.no_memory;
   buf_free(&buf);
   if (fits)
     return 0;
+  if (no_memory)
+    return error_set(r->err, ERR_NO_MEMORY, "no memory to take the event");
   return error_set(r->err, ERR_TOO_LARGE, "the event is larger than %d bytes of JSON",
                    EVENT_MAX_JSON_BYTES - SERVER_FACTS_BYTES);
 }

@@ -21,6 +21,8 @@ int format_render(const struct format_input *input, struct arena *scratch, struc
 
   buf_clear(out);
   int result = info->render(input, scratch, out, err);
+  if (out->no_memory || arena_out_of_memory(scratch))
+    return error_set(err, ERR_NO_MEMORY, "no memory for the %s body of an event", info->name);
   if (result == 0 && out->failed)
     result = error_set(err, ERR_TOO_LARGE, "the %s body of the event does not fit into %zu bytes", info->name,
                        out->max_bytes);

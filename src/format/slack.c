@@ -40,6 +40,8 @@ static struct str made(struct slack *slack, struct str text) {
 static void put_text(struct slack *slack, const char *key) {
   if (slack->text.failed)
     slack->w->buf->failed = true;
+  if (slack->text.no_memory)
+    slack->w->buf->no_memory = true;
   json_field_str(slack->w, key, buf_str(&slack->text));
   buf_clear(&slack->text);
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/fault.h"
 #include "base/json_writer.h"
 #include "ingest/distribution.h"
 #include "store/catalogue.h"
@@ -32,6 +33,7 @@ struct ingest {
   struct pool *pool;
   struct store *store;
   const struct log *log;
+  struct log_pace not_taken;
   struct metric *outcomes[NOTIFICATION_OUTCOME_COUNT];
   size_t running;
   void (*on_committed)(void *ctx, const struct event *event);
@@ -91,7 +93,10 @@ static void answer_error(struct ingest *ingest, struct http_request *request, co
     answer_error_with(request, status, err->code, err->text, NULL);
     return;
   }
-  log_write(ingest->log, LOG_WARN, "ingest", request->request_id, "an envelope was not taken: %s", err->text);
+  char reason[1];
+  bool told = !store_takes_events(ingest->store, reason, sizeof reason); // the store's own trouble has its line
+  if (!told && log_pace(ingest->log, &ingest->not_taken))
+    log_write(ingest->log, LOG_WARN, "ingest", request->request_id, "an envelope was not taken: %s", err->text);
   answer_error_with(request, status, err->code, "the notifications cannot be taken now; try again", &retry);
 }
 
@@ -206,6 +211,7 @@ static void submit_next(struct flight *flight) {
   struct error err;
   if (store_submit(flight->ingest->store, &flight->write, &err) != 0)
     flight_fail(flight, &err);
+  FAULT_POINT("ingest.submitted");
 }
 
 // Will the same words be refused again and again? Then they must not hold up what comes behind them.
@@ -263,6 +269,7 @@ static void chunk_settled(struct loop_task *task) {
     return;
   }
   flight->ingest->running--;
+  FAULT_POINT("ingest.answer.before");
   answer_accepted(flight);
 }
 
@@ -283,6 +290,10 @@ static void flight_read(struct flight *flight) {
 }
 
 static void flight_go_on(struct flight *flight) {
+  FAULT_POINT("ingest.read");
+  // What could not be read for lack of memory looks like a notification that means nothing, and would be answered so.
+  if (arena_out_of_memory(flight->request->arena))
+    flight->rc = error_set(&flight->err, ERR_NO_MEMORY, "no memory to read an envelope");
   if (flight->rc != 0) {
     flight_fail(flight, &flight->err);
   } else if (flight->len == 0) {

@@ -272,7 +272,11 @@ void http_call_cancel(struct http_call *call) {
 }
 
 bool http_call_request_started(const struct http_call *call) {
-  return call->request_started;
+  return call->sent_bytes > 0;
+}
+
+void http_call_once(struct http_call *call) {
+  call->retried = true;
 }
 
 struct http_client *http_client_new(struct loop *loop, struct resolver *resolver, struct egress *guard,

@@ -83,6 +83,8 @@ void http_client_free(struct http_client *client); // all calls must have ended 
 struct http_call *http_client_start(struct http_client *client, const struct http_call_params *params,
                                     struct error *err) MUST_CHECK;
 void http_call_cancel(struct http_call *call); // on_done will not be called; a half-sent request is reset
-bool http_call_request_started(const struct http_call *call); // a byte of the request has left
+// A byte of the request has left on the connection that it has now; after a kept one died, on the new one.
+bool http_call_request_started(const struct http_call *call);
+void http_call_once(struct http_call *call); // from now on a kept connection that dies is not replaced by a new one
 
 #endif

@@ -84,7 +84,7 @@ struct http_call {
   bool answer_cut;   // more came than was kept, or the body was cut short
   bool send_failed;  // the peer takes no more of the request; it may have answered
   bool request_started;
-  bool retried;                // a reused connection died under it once
+  bool retried;                // a reused connection died under it once, or must not again
   bool told_connected;         // once, also when the call is retried
   bool in_callback, cancelled; // cancelled from inside on_connected
   bool reused, tls_resumed;

@@ -294,7 +294,8 @@ static void on_resolved(void *ctx, const struct resolver_answer *answer, const s
   call->query = NULL;
   call->timings.dns_us = loop_now_us(call->client->loop) - call->started_us;
   if (!answer) {
-    call_fail(call, HTTP_OUTCOME_DNS, err);
+    bool ours = err->code == ERR_NO_MEMORY || err->code == ERR_FULL;
+    call_fail(call, ours ? HTTP_OUTCOME_LOCAL : HTTP_OUTCOME_DNS, err);
     return;
   }
   connect_to(call, answer->addresses, answer->len);

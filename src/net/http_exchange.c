@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "base/fault.h"
 #include "net/http_client_internal.h"
 
 enum { READS_PER_ROUND = 16 };
@@ -70,9 +71,10 @@ int call_write_head(struct http_call *call, struct error *err) {
   call->head_bytes = out->len;
   if (params->body.len + out->len <= HTTP_JOINED_BYTES)
     buf_put(out, params->body);
+  if (out->no_memory)
+    return error_set(err, ERR_NO_MEMORY, "no memory for a request");
   if (out->failed)
-    return error_set(err, ERR_INVALID, "the request's header is longer than %d bytes, or memory is out",
-                     HTTP_MAX_REQUEST_HEAD_BYTES);
+    return error_set(err, ERR_INVALID, "the request's header is longer than %d bytes", HTTP_MAX_REQUEST_HEAD_BYTES);
   return 0;
 }
 
@@ -99,6 +101,7 @@ static int watch(struct http_call *call, bool want_write, struct error *err) {
 static void send_request(struct http_call *call, bool *want_write) {
   struct error err;
   *want_write = false;
+  FAULT_POINT("client.first_byte.before");
   while (!request_sent(call)) {
     size_t written = 0;
     enum stream_result result = stream_write(call->conn->stream, unsent(call), &written, &err);
@@ -113,6 +116,7 @@ static void send_request(struct http_call *call, bool *want_write) {
     call->sent_bytes += written;
     call->request_started = true;
   }
+  FAULT_POINT("client.request.sent");
   call->first_byte_deadline_us = loop_now_us(call->client->loop) + call->params.first_byte_timeout_ms * US_PER_MS;
 }
 
@@ -289,10 +293,21 @@ static void read_answer(struct http_call *call, bool want_write) {
   }
 }
 
+// The planted defect: a request that has left counts as answered well.
+static void close_unread(struct http_call *call) {
+  static const struct http_head nothing = {.is_response = true, .status = 200};
+  struct http_result result = {.outcome = HTTP_OUTCOME_ANSWERED, .status = 200, .head = &nothing, .body = STR_EMPTY};
+  call_finish(call, &result, false);
+}
+
 static void send_or_read(struct http_call *call, bool readable) {
   bool want_write = false;
   if (!call->answered && !call->send_failed && !request_sent(call))
     send_request(call, &want_write);
+  if (FAULT_PLANTED("close_before_answer") && request_sent(call)) {
+    close_unread(call);
+    return;
+  }
   if (readable || call->send_failed)
     read_answer(call, want_write);
   else

@@ -11,7 +11,7 @@
 
 #include "net/http_server_internal.h"
 
-enum { ACCEPTS_PER_WAKE = 64, ACCEPT_PAUSE_MS = 100, COMPLAIN_EVERY_MS = 10000 };
+enum { ACCEPTS_PER_WAKE = 64, ACCEPT_PAUSE_MS = 100, COMPLAIN_EVERY_MS = 10000, TURNS_AWAY_MS = 3000 };
 
 // Unsent bytes the kernel takes per connection. Its own megabytes would hide the progress of a slow reader from the
 // write timeout, and are memory that no budget counts.
@@ -159,6 +159,7 @@ static bool server_out_of_descriptors(struct http_server *server) {
   http_server_complain(server, "cannot accept: no descriptor left; raise the limit (LimitNOFILE, ulimit -n)");
   if (server_evict(server))
     return true;
+  server->turned_away_us = loop_now_us(server->loop);
   if (server->reserve_fd >= 0) {
     close(server->reserve_fd);
     int fd = accept4(server->listener.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -262,6 +263,10 @@ struct address http_server_address(const struct http_server *server) {
 
 size_t http_server_connections(const struct http_server *server) {
   return server->connections;
+}
+
+bool http_server_turns_away(const struct http_server *server) {
+  return server->turned_away_us != 0 && loop_now_us(server->loop) - server->turned_away_us < TURNS_AWAY_MS * US_PER_MS;
 }
 
 void http_respond(struct http_request *request, const struct http_response *response) {

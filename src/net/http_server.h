@@ -34,6 +34,7 @@ struct http_server_config {
   size_t body_min_bytes_per_s;   // 1024 over the window
   int64_t keep_alive_timeout_ms; // 75000 between requests
   int64_t write_timeout_ms;      // 30000 without progress when answering
+  int64_t hsts_max_age_s;        // over TLS: Strict-Transport-Security (RFC 6797) with it; 0: none
 };
 
 struct http_request {
@@ -120,5 +121,7 @@ void http_stream_end(struct http_request *request);
 void http_server_drain(struct http_server *server, void (*on_drained)(void *ctx), void *ctx);
 void http_server_free(struct http_server *server); // closes what is left; unanswered requests must be answered first
 size_t http_server_connections(const struct http_server *server);
+// In the last seconds a client was turned away because no descriptor was left.
+bool http_server_turns_away(const struct http_server *server);
 
 #endif

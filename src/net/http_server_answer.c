@@ -69,6 +69,12 @@ static void answer_put_head(struct http_message *message, const struct http_resp
   answer_put_header(out, STR("Date"), answer_date(message->conn->server));
   answer_put_header(out, STR("X-Request-Id"), message->request.request_id);
   buf_put(out, STR("X-Content-Type-Options: nosniff\r\n")); // no browser is to guess what a body is
+  int64_t hsts_s = message->conn->server->config.hsts_max_age_s;
+  if (message->request.tls && hsts_s > 0) {
+    buf_put(out, STR("Strict-Transport-Security: max-age="));
+    buf_put_i64(out, hsts_s);
+    buf_put(out, STR("\r\n"));
+  }
   for (size_t i = 0; i < response->headers_len; i++) {
     if (answer_header_allowed(message, &response->headers[i]))
       answer_put_header(out, response->headers[i].name, response->headers[i].value);
@@ -123,9 +129,9 @@ void http_answer_write(struct http_message *message, const struct http_response 
             "an answer of %zu bytes is over the limit of %zu or memory is out", response->body.len,
             server->config.max_response_bytes);
   message->close = true;
-  message->status = 500;
+  message->status = message->out.no_memory ? 503 : 500; // memory comes back, the limit does not
   // Without memory even for this nothing is sent: `out` is empty and the connection is closed.
-  if (!answer_compose(message, &(struct http_response){.status = 500, .close = true}))
+  if (!answer_compose(message, &(struct http_response){.status = message->status, .close = true}))
     buf_clear(&message->out);
 }
 

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "net/http_server_internal.h"
 
 #define NO_DEADLINE INT64_MAX
@@ -199,6 +200,7 @@ static enum flush_result conn_flush(struct http_conn *conn) {
       return FLUSH_CLOSED;
     }
     message->out_sent += written;
+    FAULT_POINT("http.answer.written");
     conn->deadline_us = conn_in_ms(conn, conn->server->config.write_timeout_ms);
     if (message->out_sent == message->out.len)
       return conn_flushed(conn);
@@ -612,6 +614,8 @@ struct http_conn *http_conn_new(struct http_server *server, int fd, const struct
   }
   conn->stream = server->tls ? stream_new_server(fd, server->tls, err) : stream_new_plain(fd);
   if (!conn->stream) {
+    if (!server->tls)
+      error_set(err, ERR_NO_MEMORY, "no memory for a connection");
     free(conn);
     return NULL;
   }

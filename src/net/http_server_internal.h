@@ -89,7 +89,8 @@ struct http_server {
   struct loop_timer accept_timer; // accepting pauses while descriptors are out
   struct loop_timer drain_timer;
   struct address address;
-  int reserve_fd; // given up for a moment to answer a connection when descriptors are out
+  int64_t turned_away_us; // when a client last found no descriptor; 0: never
+  int reserve_fd;         // given up for a moment to answer a connection when descriptors are out
   int64_t complained_us;
   struct list idle, busy;
   size_t connections;

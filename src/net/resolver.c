@@ -2,9 +2,12 @@
 #include "net/resolver.h"
 
 #include <ares.h>
+#include <errno.h>
 #include <netdb.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 #include "base/list.h"
 #include "base/map.h"
@@ -128,6 +131,14 @@ static void name_settle(struct name *name, struct answer *answer, int64_t ttl_us
   list_push_back(&resolver->idle, &name->idle);
 }
 
+// c-ares says the same when the server refuses and when it got no socket itself.
+static bool out_of_descriptors(void) {
+  int fd = eventfd(0, EFD_CLOEXEC);
+  if (fd >= 0)
+    close(fd);
+  return fd < 0 && (errno == EMFILE || errno == ENFILE);
+}
+
 static int fill_ares_error(struct error *err, const struct name *name, int status) {
   const char *text = name->text;
   switch (status) {
@@ -138,6 +149,8 @@ static int fill_ares_error(struct error *err, const struct name *name, int statu
   case ARES_ETIMEOUT:
     return error_set(err, ERR_TIMEOUT, "no answer from the name server for %s", text);
   case ARES_ECONNREFUSED:
+    if (out_of_descriptors())
+      return error_set(err, ERR_FULL, "no descriptor is left to look up %s", text);
     return error_set(err, ERR_UNAVAILABLE, "the name server cannot be reached for %s", text);
   case ARES_EDESTRUCTION:
   case ARES_ECANCELLED:
@@ -176,7 +189,9 @@ static struct answer *answer_from_ares(const struct name *name, int status, cons
     return NULL;
   if (len == 0) {
     fill_ares_error(&answer->err, name, status == ARES_SUCCESS ? ARES_ENODATA : status);
-    *ttl_us = config->negative_ttl_ms * US_PER_MS;
+    // Our own limits say nothing about the name.
+    bool ours = answer->err.code == ERR_NO_MEMORY || answer->err.code == ERR_FULL;
+    *ttl_us = ours ? 0 : config->negative_ttl_ms * US_PER_MS;
     return answer;
   }
   memcpy(answer->addresses, addresses, len * sizeof(addresses[0]));

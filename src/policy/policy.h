@@ -32,11 +32,15 @@ struct target {
   enum payload_format format;     // PAYLOAD_SLACK exactly for slack targets
   struct str payload_format_text; // as sent, for messages
   bool extras;                    // send the `harbinger` member; default true
+  bool strict_order;              // one after the other in the order of commits; default false
+  bool strict_order_given;        // the request names it; otherwise a stored target keeps its own
   bool extras_given; // the request has the key `harbinger`; without it a stored target keeps its extensions
   // Set by the store:
   int64_t cancel_below; // deliveries with a smaller id are cancelled
   bool suspended;       // by us: deliveries wait
+  bool reordering;      // strict order was switched on and what waits is still being put in order: nothing is sent
   struct str suspended_reason;
+  int64_t suspended_at_us; // 0: it is not, or since before this was noted
 };
 
 struct policy {
@@ -49,7 +53,9 @@ struct policy {
   struct str unknown_event_type; // the first one sent that is none of ours, for policy_check; ptr NULL when none
   struct target *targets;
   size_t targets_len;
-  bool tagged_only; // extension `harbinger.tagged`: "only"
+  bool tagged_only;   // extension `harbinger.tagged`: "only"
+  struct str warning; // set by the API: what sending noticed (dispatch/echo.h); empty: nothing
+  bool paused;        // held by a person: deliveries are made and wait. Set by the store; switching off ends it
   int64_t created_at_us;
   int64_t updated_at_us; // grows with each update, whatever the clock does
 };

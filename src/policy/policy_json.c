@@ -105,7 +105,13 @@ static int read_target_extensions(const struct reader *r, const struct json_obje
   out->extras = true;
   out->extras_given = extensions != NULL;
   inner.where = "targets.harbinger.";
-  return result == 0 ? read_bool(&inner, extensions, "extras", true, &out->extras) : result;
+  if (result == 0)
+    result = read_bool(&inner, extensions, "extras", true, &out->extras);
+  if (result == 0)
+    result = read_bool(&inner, extensions, "strict_order", false, &out->strict_order);
+  enum json_kind kind;
+  out->strict_order_given = extensions && json_member(extensions, "strict_order", &kind) && kind == JSON_BOOL;
+  return result;
 }
 
 // The formats that are none of ours stay in the text, for policy_check to name them.
@@ -202,6 +208,7 @@ int policy_read(const struct json_object *body, const struct policy *old, struct
     result = read_event_types(&r, body, out);
   if (result == 0)
     result = read_targets(&r, body, out);
+  out->paused = old && old->paused && out->enabled; // not a field of requests: there are calls for it
   return result == 0 ? read_extensions(&r, body, old, out) : result;
 }
 
@@ -229,11 +236,13 @@ static void write_target(const struct target *target, enum policy_view view, str
   if (target->skip_cert_verify)
     json_field_bool(w, "skip_cert_verify", true);
   json_field_str(w, "type", str_of(target_type_name(target->type)));
-  if (!target->extras || target->suspended) {
+  if (!target->extras || target->strict_order || target->suspended) {
     json_key(w, "harbinger");
     json_object_begin(w);
     if (!target->extras)
       json_field_bool(w, "extras", false);
+    if (target->strict_order)
+      json_field_bool(w, "strict_order", true);
     if (target->suspended) {
       json_field_bool(w, "suspended", true);
       json_field_str_opt(w, "suspended_reason", target->suspended_reason);
@@ -257,6 +266,47 @@ static void write_event_types(const struct policy *policy, struct json_writer *w
   json_array_end(w);
 }
 
+static void write_suspended(const struct policy *policy, struct json_writer *w) {
+  json_key(w, "suspended");
+  json_array_begin(w);
+  for (size_t i = 0; i < policy->targets_len; i++) {
+    const struct target *target = &policy->targets[i];
+    if (!target->suspended)
+      continue;
+    json_object_begin(w);
+    json_field_str_opt(w, "reason", target->suspended_reason);
+    if (target->suspended_at_us != 0)
+      write_time(w, "since", target->suspended_at_us);
+    json_field_i64(w, "target", (int64_t)i);
+    json_object_end(w);
+  }
+  json_array_end(w);
+}
+
+static bool has_suspended(const struct policy *policy) {
+  for (size_t i = 0; i < policy->targets_len; i++)
+    if (policy->targets[i].suspended)
+      return true;
+  return false;
+}
+
+static void write_extensions(const struct policy *policy, struct json_writer *w) {
+  bool suspended = has_suspended(policy);
+
+  if (!policy->paused && !suspended && !policy->tagged_only && policy->warning.len == 0)
+    return;
+  json_key(w, "harbinger");
+  json_object_begin(w);
+  if (policy->paused)
+    json_field_str(w, "paused", STR("hold"));
+  if (suspended)
+    write_suspended(policy, w);
+  if (policy->tagged_only)
+    json_field_str(w, "tagged", STR("only"));
+  json_field_str_opt(w, "warning", policy->warning);
+  json_object_end(w);
+}
+
 void policy_write_json(const struct policy *policy, enum policy_view view, struct arena *arena, struct json_writer *w) {
   json_object_begin(w);
   write_time(w, "creation_time", policy->created_at_us);
@@ -273,11 +323,6 @@ void policy_write_json(const struct policy *policy, enum policy_view view, struc
     write_target(&policy->targets[i], view, arena, w);
   json_array_end(w);
   write_time(w, "update_time", policy->updated_at_us);
-  if (policy->tagged_only) {
-    json_key(w, "harbinger");
-    json_object_begin(w);
-    json_field_str(w, "tagged", STR("only"));
-    json_object_end(w);
-  }
+  write_extensions(policy, w);
   json_object_end(w);
 }

@@ -51,10 +51,14 @@ static int adopt(struct target *target, const struct target *old, struct error *
   target->cancel_below = old->cancel_below;
   target->suspended = old->suspended;
   target->suspended_reason = old->suspended_reason;
+  target->suspended_at_us = old->suspended_at_us;
   if (masked)
     target->auth_header = old->auth_header;
+  target->reordering = old->reordering;
   if (!target->extras_given)
     target->extras = old->extras;
+  if (!target->strict_order_given)
+    target->strict_order = old->strict_order;
   return 0;
 }
 

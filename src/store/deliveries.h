@@ -9,12 +9,12 @@
 #include "store/query.h"
 #include "store/store.h"
 
-enum { DELIVERY_MAX_OF_EVENT = 1000 };
+enum { DELIVERY_MAX_OF_EVENT = 1000, ATTEMPT_WHY_BYTES = 512 };
 
 enum delivery_state { // values are stored
   DELIVERY_PENDING = 0,
   DELIVERY_RETRYING = 1,
-  DELIVERY_HELD = 2, // reserved for strict order: waits outside the index
+  DELIVERY_HELD = 2, // strict order: waits for its predecessor, outside the index
   DELIVERY_SUCCEEDED = 3,
   DELIVERY_FAILED = 4,
   DELIVERY_CANCELLED = 5,
@@ -24,7 +24,7 @@ const char *delivery_state_name(enum delivery_state state);
 
 // ---- for the sender -------------------------------------------------------------------------------------------------
 
-// Targets that have waiting deliveries (not suspended, policy enabled), each once: a loose scan of the waiting index.
+// Targets that have waiting deliveries (not suspended, not being put in order, policy enabled), each once: a loose scan of the waiting index.
 // Ids greater than `after`, at most `max`.
 int delivery_lanes(struct store_conn *conn, int64_t after, int64_t *targets, size_t max, size_t *len, struct error *err)
     MUST_CHECK;
@@ -38,6 +38,7 @@ struct delivery_load {
   enum delivery_state state;
   int attempts;
   int64_t created_at_us;
+  int64_t failing_since_us; // its target; 0: it does not fail
   struct event event;
   struct str body; // stored with the first attempt; ptr NULL before
 };
@@ -65,13 +66,19 @@ struct attempt_result {
   int prio;                  // RETRYING
   int64_t due_us;            // RETRYING
   const char *format_key;
-  struct str body;     // stored once; empty when it is stored already
-  bool suspend_target; // 410
+  struct str body;        // stored once; empty when it is stored already
+  struct str ended_words; // FAILED: why, when it is not what the attempt says; empty: that
+  bool target_failed;     // it says something about the target, and nothing good
+  bool suspend_target;    // 410
   struct str suspend_reason;
+  int64_t suspend_failing_before_us; // and when it has failed without a success since before this; 0: never
+  // Set by delivery_record:
+  bool suspended; // the target was suspended by this
+  char suspended_why[ATTEMPT_WHY_BYTES];
 };
 // Inside a store_write: insert the attempt, move the delivery. A delivery cancelled meanwhile keeps `cancelled` (its
 // attempt is recorded all the same) unless it succeeded.
-int delivery_record(struct store_conn *conn, const struct attempt_result *result, struct error *err) MUST_CHECK;
+int delivery_record(struct store_conn *conn, struct attempt_result *result, struct error *err) MUST_CHECK;
 
 // ---- for people -----------------------------------------------------------------------------------------------------
 
@@ -112,9 +119,11 @@ int delivery_last_duration(struct store_conn *conn, const struct delivery *deliv
 // How many deliveries of a policy wait, counted up to `max`; *more when there are others.
 int delivery_waiting(struct store_conn *conn, int64_t policy_id, int64_t max, int64_t *count, bool *more,
                      struct error *err) MUST_CHECK;
+// Strict order: the delivery of the target that the held ones wait for; 0 when none waits.
+int delivery_head(struct store_conn *conn, int64_t target_id, int64_t *id, struct error *err) MUST_CHECK;
 int delivery_body(struct store_conn *conn, int64_t id, const char *format_key, struct arena *arena, struct str *body,
                   struct error *err) MUST_CHECK; // ptr NULL when not stored
-// A new delivery of the same event to the same target. Inside a store_write.
+// A new delivery of the same event to the same target; in strict order it comes after all that wait. Inside a store_write.
 int delivery_again(struct store_conn *conn, int64_t id, int64_t *new_id, struct error *err) MUST_CHECK;
 
 struct delivery_depth {

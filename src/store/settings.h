@@ -17,7 +17,9 @@ struct audit_entry {
   struct str actor, address, request_id;
   struct str operation; // "create", "update", "delete", "allow" ...
   struct str kind;      // "policy", "project", "token", "egress", "user", "configuration", "session"
+  struct str project;   // its name, or empty: of none
   struct str subject;   // what, without secrets
+  struct str fields;    // names of what changed, by comma, without values: "enabled, targets[0].auth_header (secret)"
 };
 int audit_add(struct store_conn *conn, const struct audit_entry *entry, struct error *err) MUST_CHECK;
 int audit_list(struct store_conn *conn, const struct query *query, struct arena *arena, struct audit_entry **out,

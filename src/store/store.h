@@ -28,14 +28,19 @@ struct store_retention {
   int64_t seen_s;                                                             // 48 h: duplicates are recognised
   int64_t audit_s;                                                            // 365 d
   int64_t session_idle_s, session_max_s; // 1 h without use, 12 h in all: sessions that nobody can use any more
+  int64_t backlog_s;                     // 30 d: deliveries for a target that is not sent to; 0: for ever
   int64_t max_bytes;                     // 2 GiB in all, oldest first; a waiting delivery is never trimmed
 };
 
+struct event;
+
 // A delivery that has just been committed. May be dropped by the receiver: the store is the truth.
 struct delivery_notice {
-  int64_t delivery_id, target_id;
-  int prio;       // 0 first try, 1 first try of a pull, 2 retries 1 to 3, 3 later
-  int64_t due_us; // wall clock
+  int64_t delivery_id; // 0: some of the target and its class; the store knows which
+  int64_t target_id;
+  int prio;                  // 0 first try, 1 first try of a pull, 2 retries 1 to 3, 3 later
+  int64_t due_us;            // wall clock
+  const struct event *event; // what happened, as it is stored, while on_deliveries runs; NULL: read it from the store
 };
 
 // Something about the deliveries of a policy was committed: one came, was tried, was cancelled.
@@ -48,9 +53,13 @@ struct policy_news {
 struct store_config {
   const char *dir; // data directory; created 0700; flock on DIR/lock
   uint8_t seal_key[SEAL_KEY_BYTES];
-  size_t max_queue;       // items waiting for the writer, 8192; above it ERR_FULL
-  int64_t min_free_bytes; // 64 MiB: below it no new event is taken
-  int64_t retry_ms;       // 1000: a broken store is tried again
+  uint8_t old_seal_key[SEAL_KEY_BYTES]; // while keys are changed: still opens
+  bool has_old_seal_key;
+  bool as_is;                    // for care: no migration, nothing is started, only what store/care.h says
+  bool no_backup_before_upgrade; // migrate without the way back
+  size_t max_queue;              // items waiting for the writer, 8192; above it ERR_FULL
+  int64_t min_free_bytes;        // 64 MiB: below it no new event is taken
+  int64_t retry_ms;              // 1000: a broken store is tried again
   struct store_retention retention;
   // Called on the writer's thread after a commit.
   void (*on_deliveries)(void *ctx, const struct delivery_notice *notices, size_t len);
@@ -95,6 +104,8 @@ int store_read_begin(struct store_conn *conn, struct error *err) MUST_CHECK;
 void store_read_end(struct store_conn *conn);
 
 bool store_healthy(struct store *store, char *reason, size_t reason_size);
+// Healthy, and enough of the disk is free for events.
+bool store_takes_events(struct store *store, char *reason, size_t reason_size);
 // Rises with every committed change of a policy, target or setting that sending depends on.
 uint64_t store_policy_generation(const struct store *store);
 

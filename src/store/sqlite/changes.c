@@ -27,7 +27,13 @@ void change_delivery(struct store_conn *conn, const struct delivery_notice *noti
   changes->counts.waiting++;
   if (notice->due_us < changes->counts.oldest_due_us)
     changes->counts.oldest_due_us = notice->due_us;
-  if (changes->counts.notices < CHANGES_MAX_NOTICES)
+  change_notice(conn, notice);
+}
+
+void change_notice(struct store_conn *conn, const struct delivery_notice *notice) {
+  struct changes *changes = conn->changes;
+
+  if (changes && changes->counts.notices < CHANGES_MAX_NOTICES)
     changes->notices[changes->counts.notices++] = *notice;
 }
 
@@ -72,6 +78,11 @@ void change_news_of_project(struct store_conn *conn, int64_t project_id) {
 void change_cancelled(struct store_conn *conn) {
   if (conn->changes)
     conn->changes->counts.cancelled = true;
+}
+
+void change_reordering(struct store_conn *conn) {
+  if (conn->changes)
+    conn->changes->counts.reordering = true;
 }
 
 void change_event(struct store_conn *conn, const struct event *event) {

@@ -22,6 +22,7 @@ struct change_counts {
   bool cache;            // the policy cache has seen uncommitted rows
   bool seen;             // a bucket of seen keys was made or dropped
   bool cancelled;        // rows for the cancel sweep
+  bool reordering;       // targets whose strict order was switched
   size_t news;
   bool news_of_all; // more policies than there is room for
   uint32_t events[EVENT_TYPE_COUNT][SOURCE_KIND_COUNT];
@@ -39,6 +40,8 @@ void changes_undo(struct store_conn *conn, const struct change_counts *before);
 
 // For the domain functions. On a reader's connection they do nothing (its statement fails before).
 void change_delivery(struct store_conn *conn, const struct delivery_notice *notice); // one more waits
+void change_notice(struct store_conn *conn, const struct delivery_notice *notice);   // it was held and may be sent
+void change_reordering(struct store_conn *conn);                                     // rows for that sweep
 void change_waiting(struct store_conn *conn, int64_t by);
 void change_policies(struct store_conn *conn);                              // also drops the compiled policies
 void change_news(struct store_conn *conn, int64_t policy_id, bool deleted); // of the deliveries of a policy

@@ -4,7 +4,9 @@
 #include "store/policies.h"
 #include "store/sqlite/changes.h"
 #include "store/sqlite/delivery_rows.h"
+#include "store/sqlite/order.h"
 #include "store/sqlite/state.h"
+#include "store/sqlite/streak.h"
 
 const char *delivery_state_name(enum delivery_state state) {
   switch (state) {
@@ -30,8 +32,8 @@ int delivery_lanes(struct store_conn *conn, int64_t after, int64_t *targets, siz
   static const char next[] =
       "SELECT target_id FROM delivery INDEXED BY delivery_waiting WHERE state <= 1 AND target_id > ?1 "
       "ORDER BY target_id LIMIT 1";
-  static const char open[] = "SELECT 1 FROM target t JOIN policy p ON p.id = t.policy_id WHERE t.id = ?1 AND "
-                             "t.suspended = 0 AND t.deleted_us IS NULL AND p.enabled = 1 AND p.deleted_us IS NULL";
+  static const char open[] =
+      "SELECT 1 FROM target t JOIN policy p ON p.id = t.policy_id WHERE t.id = ?1 AND " TARGET_IS_OPEN;
   CLEANUP(stmt_end) struct stmt seek = {0};
   CLEANUP(stmt_end) struct stmt check = {0};
 
@@ -60,10 +62,14 @@ int delivery_lanes(struct store_conn *conn, int64_t after, int64_t *targets, siz
 
 int delivery_next(struct store_conn *conn, int64_t target_id, int prio, int64_t after_due_us, int64_t after_id,
                   struct delivery_notice *out, size_t max, size_t *len, struct error *err) {
+  // While the sweep has not been over what a cancel left, those rows lie before all others: what was made after the cancel
+  // is due after it, and the read begins there instead of stepping over them. A clock that was set back in between makes
+  // younger rows due before the cancel: these are seen when the sweep is done.
   static const char sql[] =
       "SELECT id, due_us FROM delivery INDEXED BY delivery_waiting WHERE state <= 1 AND target_id = ?1 AND prio = ?2 "
-      "AND "
-      "(due_us, id) > (?3, ?4) AND id >= (SELECT cancel_below FROM target WHERE id = ?1) ORDER BY due_us, id LIMIT ?5";
+      "AND (due_us, id) > (max(?3, (SELECT CASE WHEN swept_below < cancel_below THEN cancelled_us - 1 ELSE ?3 END FROM "
+      "target WHERE id = ?1)), ?4) AND id >= (SELECT cancel_below FROM target WHERE id = ?1) ORDER BY due_us, id LIMIT "
+      "?5";
   CLEANUP(stmt_end) struct stmt stmt = {0};
 
   *len = 0;
@@ -118,9 +124,10 @@ static int read_body(struct store_conn *conn, int64_t event_rowid, const char *f
 
 int delivery_load(struct store_conn *conn, int64_t id, const char *format_key, struct arena *arena,
                   struct delivery_load *out, struct error *err) {
-  static const char sql[] = "SELECT d.target_id, d.policy_id, " DELIVERY_STATE_EXPR
-                            ", d.attempts, d.created_us, d.event_rowid, e.json FROM delivery d JOIN target t ON t.id = "
-                            "d.target_id JOIN event e ON e.id = d.event_rowid WHERE d.id = ?1";
+  static const char sql[] =
+      "SELECT d.target_id, d.policy_id, " DELIVERY_STATE_EXPR
+      ", d.attempts, d.created_us, d.event_rowid, e.json, t.failing_since_us FROM delivery d JOIN "
+      "target t ON t.id = d.target_id JOIN event e ON e.id = d.event_rowid WHERE d.id = ?1";
   CLEANUP(stmt_end) struct stmt stmt = {0};
   int rc = find_delivery(conn, sql, id, &stmt, err);
 
@@ -133,6 +140,7 @@ int delivery_load(struct store_conn *conn, int64_t id, const char *format_key, s
       .state = (enum delivery_state)stmt_i64(&stmt, 2),
       .attempts = (int)stmt_i64(&stmt, 3),
       .created_at_us = stmt_i64(&stmt, 4),
+      .failing_since_us = stmt_i64(&stmt, 7),
   };
   rc = event_read_json(stmt_view(&stmt, 6), arena, &out->event, err);
   return rc != 0 ? rc : read_body(conn, stmt_i64(&stmt, 5), format_key, arena, &out->body, err);
@@ -154,13 +162,14 @@ int delivery_body(struct store_conn *conn, int64_t id, const char *format_key, s
 struct recorded { // the row as it was
   int64_t target_id, policy_id, event_rowid;
   enum delivery_state state; // as stored
-  bool cancelled;
+  bool cancelled, strict_order;
+  int64_t failing_since_us; // its target
 };
 
 static int read_row(struct store_conn *conn, int64_t id, struct recorded *out, struct error *err) {
   static const char sql[] =
-      "SELECT d.target_id, d.event_rowid, d.state, d.id < t.cancel_below, d.policy_id FROM delivery d JOIN target t "
-      "ON t.id = d.target_id WHERE d.id = ?1";
+      "SELECT d.target_id, d.event_rowid, d.state, d.id < t.cancel_below, d.policy_id, t.strict_order, "
+      "t.failing_since_us FROM delivery d JOIN target t ON t.id = d.target_id WHERE d.id = ?1";
   CLEANUP(stmt_end) struct stmt stmt = {0};
   int rc = find_delivery(conn, sql, id, &stmt, err);
 
@@ -169,6 +178,8 @@ static int read_row(struct store_conn *conn, int64_t id, struct recorded *out, s
   out->target_id = stmt_i64(&stmt, 0);
   out->event_rowid = stmt_i64(&stmt, 1);
   out->policy_id = stmt_i64(&stmt, 4);
+  out->strict_order = stmt_bool(&stmt, 5);
+  out->failing_since_us = stmt_i64(&stmt, 6);
   out->state = (enum delivery_state)stmt_i64(&stmt, 2);
   out->cancelled = out->state == DELIVERY_CANCELLED || (out->state <= DELIVERY_HELD && stmt_bool(&stmt, 3));
   return 0;
@@ -227,20 +238,22 @@ static int insert_body(struct store_conn *conn, int64_t event_rowid, const char 
 }
 
 // The state after the attempt. What is final stays, but a success counts whatever a person did meanwhile: the receiver has
-// it.
+// it. What was put in order while it was on its way stays held until it is its turn.
 static enum delivery_state state_after(const struct recorded *row, enum delivery_state wanted) {
   if (wanted == DELIVERY_SUCCEEDED || row->state == DELIVERY_SUCCEEDED)
     return DELIVERY_SUCCEEDED;
   if (row->cancelled)
     return DELIVERY_CANCELLED;
+  if (row->state == DELIVERY_HELD && wanted == DELIVERY_RETRYING)
+    return DELIVERY_HELD;
   return row->state == DELIVERY_FAILED ? DELIVERY_FAILED : wanted;
 }
 
 static int update_row(struct store_conn *conn, const struct attempt_result *result, enum delivery_state state,
                       struct error *err) {
   static const char sql[] =
-      "UPDATE delivery SET state = ?2, prio = CASE WHEN ?2 = 1 THEN ?3 ELSE prio END, due_us = CASE "
-      "WHEN ?2 = 1 THEN ?4 ELSE due_us END, attempts = max(attempts, ?5), started_us = ?6, "
+      "UPDATE delivery SET state = ?2, prio = CASE WHEN ?2 IN (1, 2) THEN ?3 ELSE prio END, due_us = CASE "
+      "WHEN ?2 IN (1, 2) THEN ?4 ELSE due_us END, attempts = max(attempts, ?5), started_us = ?6, "
       "ended_us = ?7, last_status = ?8, last_words = ?9 WHERE id = ?1";
   const struct attempt *attempt = &result->attempt;
   CLEANUP(stmt_end) struct stmt stmt = {0};
@@ -257,11 +270,11 @@ static int update_row(struct store_conn *conn, const struct attempt_result *resu
   if (state > DELIVERY_HELD)
     stmt_bind_i64(&stmt, 7, attempt->ended_at_us);
   stmt_bind_i64(&stmt, 8, attempt->status);
-  stmt_bind_text(&stmt, 9, attempt->words);
+  stmt_bind_text(&stmt, 9, result->ended_words.len > 0 ? result->ended_words : attempt->words);
   return stmt_run(&stmt, "update a delivery", err);
 }
 
-int delivery_record(struct store_conn *conn, const struct attempt_result *result, struct error *err) {
+int delivery_record(struct store_conn *conn, struct attempt_result *result, struct error *err) {
   struct recorded row = {0};
 
   if (result->state != DELIVERY_SUCCEEDED && result->state != DELIVERY_FAILED && result->state != DELIVERY_RETRYING)
@@ -275,26 +288,26 @@ int delivery_record(struct store_conn *conn, const struct attempt_result *result
     rc = insert_attempt(conn, &result->attempt, err);
   if (rc == 0)
     rc = insert_body(conn, row.event_rowid, result->format_key, result->body, err);
-  if (rc == 0 && result->suspend_target) {
-    rc = target_suspend(conn, row.target_id, result->suspend_reason, err);
-    if (rc == ERR_NOT_FOUND)
-      rc = 0; // deleted meanwhile: nothing is left to suspend
-  }
+  if (rc == 0)
+    rc = streak_note(conn, row.target_id, row.failing_since_us, result, err);
+  if (rc == 0 && row.strict_order && state > DELIVERY_HELD)
+    rc = order_promote(conn, row.target_id, err);
   if (rc != 0)
     return rc;
-  change_waiting(conn, (state <= DELIVERY_RETRYING) - (row.state <= DELIVERY_RETRYING));
+  change_waiting(conn, (state <= DELIVERY_HELD) - (row.state <= DELIVERY_HELD));
   change_news(conn, row.policy_id, false);
   return 0;
 }
 
 int delivery_again(struct store_conn *conn, int64_t id, int64_t *new_id, struct error *err) {
   static const char find[] =
-      "SELECT t.deleted_us IS NULL AND p.deleted_us IS NULL, p.enabled, d.target_id, d.policy_id FROM delivery d "
+      "SELECT t.deleted_us IS NULL AND p.deleted_us IS NULL, p.enabled, d.target_id, d.policy_id, t.strict_order FROM "
+      "delivery d "
       "JOIN target t ON t.id = d.target_id JOIN policy p ON p.id = d.policy_id WHERE d.id = ?1";
   static const char sql[] =
       "INSERT INTO delivery (event_rowid, policy_id, target_id, target_type, event_type, state, prio, "
       "attempts, due_us, created_us) SELECT event_rowid, policy_id, target_id, target_type, "
-      "event_type, 0, 0, 0, ?2, ?2 FROM delivery WHERE id = ?1";
+      "event_type, ?3, 0, 0, ?2, ?2 FROM delivery WHERE id = ?1";
   CLEANUP(stmt_end) struct stmt stmt = {0};
   int64_t now_us = clock_wall_us(conn->store->clock);
   int rc = find_delivery(conn, find, id, &stmt, err);
@@ -309,17 +322,24 @@ int delivery_again(struct store_conn *conn, int64_t id, int64_t *new_id, struct 
                      "delivery %lld cannot be sent again: its webhook is disabled; enable it first", (long long)id);
   struct delivery_notice notice = {.target_id = stmt_i64(&stmt, 2), .due_us = now_us};
   int64_t policy_id = stmt_i64(&stmt, 3);
+  bool strict = stmt_bool(&stmt, 4), held = false;
   stmt_end(&stmt);
-  rc = stmt_begin(conn, sql, &stmt, err);
+  rc = strict ? order_holds(conn, notice.target_id, &held, err) : 0;
+  if (rc == 0)
+    rc = stmt_begin(conn, sql, &stmt, err);
   if (rc != 0)
     return rc;
   stmt_bind_i64(&stmt, 1, id);
   stmt_bind_i64(&stmt, 2, now_us);
+  stmt_bind_i64(&stmt, 3, held ? DELIVERY_HELD : DELIVERY_PENDING);
   rc = stmt_run(&stmt, "insert a delivery", err);
   if (rc != 0)
     return rc;
   *new_id = notice.delivery_id = sqlite3_last_insert_rowid(conn->db);
-  change_delivery(conn, &notice);
+  if (held)
+    change_waiting(conn, 1);
+  else
+    change_delivery(conn, &notice);
   change_news(conn, policy_id, false);
   return 0;
 }

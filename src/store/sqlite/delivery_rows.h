@@ -9,4 +9,10 @@ enum { ATTEMPT_ROWS_PER_DELIVERY = 1024 }; // attempt.id = delivery id * this + 
 // the sweep has rewritten the row or not.
 #define DELIVERY_STATE_EXPR "CASE WHEN d.state <= 2 AND d.id < t.cancel_below THEN 5 ELSE d.state END"
 
+// May anything be sent to target `t` of policy `p`?
+#define TARGET_IS_OPEN                                                                                               \
+  "t.suspended = 0 AND t.strict_order * t.reordering = 0 AND t.deleted_us IS NULL AND p.enabled = 1 AND p.hold = 0 " \
+  "AND "                                                                                                             \
+  "p.deleted_us IS NULL"
+
 #endif

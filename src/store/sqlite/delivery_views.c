@@ -191,12 +191,29 @@ int delivery_last_duration(struct store_conn *conn, const struct delivery *deliv
   return rc < 0 ? rc : 0;
 }
 
+int delivery_head(struct store_conn *conn, int64_t target_id, int64_t *id, struct error *err) {
+  static const char sql[] =
+      "SELECT d.id FROM target t CROSS JOIN delivery d INDEXED BY delivery_waiting ON d.target_id = "
+      "t.id AND d.state <= 1 AND d.id >= t.cancel_below WHERE t.id = ?1 LIMIT 1";
+  CLEANUP(stmt_end) struct stmt stmt = {0};
+  int rc = stmt_begin(conn, sql, &stmt, err);
+
+  if (rc != 0)
+    return rc;
+  stmt_bind_i64(&stmt, 1, target_id);
+  rc = stmt_step(&stmt, "read the head of a target", err);
+  *id = rc == 1 ? stmt_i64(&stmt, 0) : 0;
+  return rc < 0 ? rc : 0;
+}
+
 int delivery_waiting(struct store_conn *conn, int64_t policy_id, int64_t max, int64_t *count, bool *more,
                      struct error *err) {
-  // From the waiting index alone: the condition on the state is the index's own.
+  // From the indexes alone: the conditions on the state are their own.
   static const char sql[] =
       "SELECT count(*) FROM (SELECT 1 FROM target t CROSS JOIN delivery d INDEXED BY delivery_waiting ON d.target_id = "
-      "t.id AND d.state <= 1 AND d.id >= t.cancel_below WHERE t.policy_id = ?1 AND t.deleted_us IS NULL LIMIT ?2)";
+      "t.id AND d.state <= 1 AND d.id >= t.cancel_below WHERE t.policy_id = ?1 AND t.deleted_us IS NULL UNION ALL "
+      "SELECT 1 FROM target t CROSS JOIN delivery d INDEXED BY delivery_held ON d.target_id = t.id AND d.state = 2 AND "
+      "d.id >= t.cancel_below WHERE t.policy_id = ?1 AND t.deleted_us IS NULL LIMIT ?2)";
   CLEANUP(stmt_end) struct stmt stmt = {0};
   int rc = stmt_begin(conn, sql, &stmt, err);
 

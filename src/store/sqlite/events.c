@@ -2,14 +2,16 @@
 #include "store/events.h"
 
 #include "base/buf.h"
+#include "store/deliveries.h"
 #include "store/sqlite/catalogue_changes.h"
 #include "store/sqlite/changes.h"
 #include "store/sqlite/matching.h"
+#include "store/sqlite/order.h"
 #include "store/sqlite/query_sql.h"
 #include "store/sqlite/seen.h"
 #include "store/sqlite/state.h"
 
-enum { COMMIT_SCRATCH_BYTES = 2 * 1024 * 1024 };
+enum { COMMIT_SCRATCH_BYTES = 2 * 1024 * 1024, COMMIT_JSON_BYTES = 2048 };
 
 // One event on its way in. `event` is a copy: the caller's is filled only when all is done, because `apply` may run again.
 struct commit {
@@ -17,7 +19,7 @@ struct commit {
   struct event_commit *request;
   struct event event;
   struct catalogue_place place;
-  struct arena *arena; // of the writer's item; made only for what must be added
+  struct arena *arena; // made only for what must be added to the event, which is then not the caller's any more
   int64_t rowid;
   int64_t last_seq; // the project's, as this transaction sees it
 };
@@ -78,13 +80,13 @@ static int find_project(struct commit *c, struct error *err) {
 // bytes are the source's second: a repetition has the same, and keys that come in the order of time are appended to their
 // bucket instead of dirtying a page each (a quarter of the cost of a commit at 256 events). 96 bits of hash are left.
 static void seen_key(char domain, int64_t project_id, struct str key, int64_t source_time_us, struct seen_entry *out) {
-  uint8_t whole[SHA256_BYTES], joined[SHA256_BYTES + sizeof(project_id) + 1];
+  uint8_t whole[DIGEST_BYTES];
+  char prefix[sizeof(project_id) + 1];
   uint32_t second = (uint32_t)(source_time_us / US_PER_S);
 
-  crypto_sha256(key, joined);
-  memcpy(joined + SHA256_BYTES, &project_id, sizeof(project_id));
-  joined[SHA256_BYTES + sizeof(project_id)] = (uint8_t)domain;
-  crypto_sha256((struct str){(const char *)joined, sizeof(joined)}, whole);
+  memcpy(prefix, &project_id, sizeof(project_id));
+  prefix[sizeof(project_id)] = domain;
+  crypto_digest((struct str){prefix, sizeof(prefix)}, key, whole);
   for (int i = 0; i < 4; i++)
     out->key[i] = (uint8_t)(second >> (24 - 8 * i));
   memcpy(out->key + 4, whole, SEEN_KEY_BYTES - 4);
@@ -191,10 +193,16 @@ static int insert_event(struct commit *c, struct error *err) {
   struct buf json;
 
   buf_init(&json, EVENT_MAX_JSON_BYTES);
+  buf_expect(&json, COMMIT_JSON_BYTES);
   struct json_writer writer = json_writer_make(&json, true);
   event_write_json(&c->event, &writer);
-  int rc = json.failed ? error_set(err, ERR_TOO_LARGE, "the event is larger than %d bytes", EVENT_MAX_JSON_BYTES)
-                       : stmt_begin(c->conn, sql, &stmt, err);
+  int rc = 0;
+  if (json.no_memory) // not the event's own fault, which would be final
+    rc = error_set(err, ERR_NO_MEMORY, "no memory to store an event");
+  else if (json.failed)
+    rc = error_set(err, ERR_TOO_LARGE, "the event is larger than %d bytes", EVENT_MAX_JSON_BYTES);
+  if (rc == 0)
+    rc = stmt_begin(c->conn, sql, &stmt, err);
   if (rc == 0) {
     stmt_bind_blob(&stmt, 1, (struct str){(const char *)c->event.id.bytes, UUID_BYTES});
     stmt_bind_i64(&stmt, 2, c->event.project_id);
@@ -212,14 +220,18 @@ static int insert_event(struct commit *c, struct error *err) {
   return rc;
 }
 
-static int insert_delivery(struct commit *c, const struct target *target, struct error *err) {
+// `still`: nothing is sent to this target now, so that the sender need not hear of it.
+static int insert_delivery(struct commit *c, const struct target *target, bool still, struct error *err) {
   static const char sql[] =
       "INSERT INTO delivery (event_rowid, policy_id, target_id, target_type, event_type, state, prio, "
-      "attempts, due_us, created_us) VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, 0, ?7, ?7)";
+      "attempts, due_us, created_us) VALUES (?1, ?2, ?3, ?4, ?5, ?8, ?6, 0, ?7, ?7)";
   CLEANUP(stmt_end) struct stmt stmt = {0};
   int prio = c->event.type == EVENT_PULL_ARTIFACT ? 1 : 0;
-  int rc = stmt_begin(c->conn, sql, &stmt, err);
+  bool held = false;
+  int rc = target->strict_order ? order_holds(c->conn, target->id, &held, err) : 0;
 
+  if (rc == 0)
+    rc = stmt_begin(c->conn, sql, &stmt, err);
   if (rc != 0)
     return rc;
   stmt_bind_i64(&stmt, 1, c->rowid);
@@ -229,12 +241,16 @@ static int insert_delivery(struct commit *c, const struct target *target, struct
   stmt_bind_i64(&stmt, 5, (int64_t)c->event.type);
   stmt_bind_i64(&stmt, 6, prio);
   stmt_bind_i64(&stmt, 7, c->event.recorded_at_us);
+  stmt_bind_i64(&stmt, 8, held ? DELIVERY_HELD : DELIVERY_PENDING);
   rc = stmt_run(&stmt, "insert a delivery", err);
-  if (rc == 0)
+  if (rc == 0 && (held || still))
+    change_waiting(c->conn, 1);
+  else if (rc == 0)
     change_delivery(c->conn, &(struct delivery_notice){.delivery_id = sqlite3_last_insert_rowid(c->conn->db),
                                                        .target_id = target->id,
                                                        .prio = prio,
-                                                       .due_us = c->event.recorded_at_us});
+                                                       .due_us = c->event.recorded_at_us,
+                                                       .event = c->arena ? NULL : c->request->event});
   if (rc == 0)
     change_news(c->conn, target->policy_id, false);
   return rc;
@@ -275,7 +291,8 @@ static int insert_deliveries(struct commit *c, struct error *err) {
       continue;
     rc = note_trigger(c, compiled, err);
     for (size_t k = 0; rc == 0 && k < compiled->policy.targets_len; k++) {
-      rc = insert_delivery(c, &compiled->policy.targets[k], err);
+      const struct target *target = &compiled->policy.targets[k];
+      rc = insert_delivery(c, target, compiled->policy.paused || target->suspended, err);
       c->request->deliveries++;
     }
   }
@@ -306,7 +323,10 @@ static int find_place(struct commit *c, struct error *err) {
   c->arena = arena_new(COMMIT_SCRATCH_BYTES);
   if (!c->arena)
     return error_set(err, ERR_NO_MEMORY, "no memory to complete an event");
-  return catalogue_enrich(c->conn, &c->place, &c->event, c->arena, err);
+  int enriched = catalogue_enrich(c->conn, &c->place, &c->event, c->arena, err);
+  if (enriched == 0 && arena_out_of_memory(c->arena))
+    return error_set(err, ERR_NO_MEMORY, "no memory to complete an event");
+  return enriched;
 }
 
 static int write_event(struct commit *c, struct error *err) {

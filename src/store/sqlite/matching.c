@@ -97,6 +97,8 @@ int matching_project(struct store_conn *conn, int64_t project_id, struct compile
   project->arena = arena;
   project->id = project_id;
   int rc = compile(conn, project, err);
+  if (rc == 0 && arena_out_of_memory(arena)) // kept with a hole it would go on losing deliveries
+    rc = error_set(err, ERR_NO_MEMORY, "no memory to compile the policies of project %lld", (long long)project_id);
   if (rc == 0 && map_count(conn->policies->projects) >= POLICY_CACHE_PROJECTS)
     policy_cache_clear(conn->policies);
   if (rc == 0 && map_put(conn->policies->projects, MAP_KEY(project_id), project) != 0)

@@ -83,10 +83,6 @@ int policy_create(struct store_conn *conn, struct policy *policy, struct error *
   return rc;
 }
 
-static int not_found(int64_t id, struct error *err) {
-  return error_set(err, ERR_NOT_FOUND, "notificationPolicy %lld not found", (long long)id);
-}
-
 static int read_policy(struct stmt *stmt, struct arena *arena, void *out, struct error *err) {
   int rc = policy_row_read(stmt, arena, out, err);
 
@@ -106,7 +102,7 @@ int policy_get(struct store_conn *conn, int64_t project_id, int64_t id, struct a
   stmt_bind_i64(&stmt, 2, project_id);
   rc = stmt_step(&stmt, "read a policy", err);
   if (rc <= 0)
-    return rc < 0 ? rc : not_found(id, err);
+    return rc < 0 ? rc : policy_row_not_found(id, err);
   return read_policy(&stmt, arena, out, err);
 }
 
@@ -130,7 +126,7 @@ static int targets_of(const struct policy *old, const struct policy *kept, struc
 static int update_row(struct store_conn *conn, const struct policy *policy, struct arena *scratch, struct error *err) {
   static const char sql[] =
       "UPDATE policy SET name = ?2, description = ?3, creator = ?4, enabled = ?5, event_types = ?6, "
-      "tagged_only = ?7, updated_us = ?8 WHERE id = ?1";
+      "tagged_only = ?7, updated_us = ?8, hold = ?9 WHERE id = ?1";
   CLEANUP(stmt_end) struct stmt stmt = {0};
   struct str types = policy_row_event_types(policy, scratch);
 
@@ -147,6 +143,7 @@ static int update_row(struct store_conn *conn, const struct policy *policy, stru
   stmt_bind_text(&stmt, 6, types);
   stmt_bind_i64(&stmt, 7, policy->tagged_only);
   stmt_bind_i64(&stmt, 8, policy->updated_at_us);
+  stmt_bind_i64(&stmt, 9, policy->paused);
   return stmt_run(&stmt, "update a policy", err);
 }
 
@@ -208,20 +205,7 @@ int policy_delete(struct store_conn *conn, int64_t project_id, int64_t id, struc
   if (!scratch)
     return no_scratch(err);
   // Not policy_get: a policy whose secrets cannot be opened any more must still go.
-  static const char find[] = "SELECT " POLICY_COLUMNS " FROM policy p WHERE p.id = ?1 AND p.project_id = ?2 AND "
-                             "p.deleted_us IS NULL";
-  int rc = stmt_begin(conn, find, &stmt, err);
-  if (rc != 0)
-    return rc;
-  stmt_bind_i64(&stmt, 1, id);
-  stmt_bind_i64(&stmt, 2, project_id);
-  rc = stmt_step(&stmt, "read a policy", err);
-  if (rc <= 0)
-    return rc < 0 ? rc : not_found(id, err);
-  rc = policy_row_read(&stmt, scratch, &old, err);
-  stmt_end(&stmt);
-  if (rc == 0)
-    rc = policy_rows_targets(conn, &old, false, scratch, err);
+  int rc = policy_row_find(conn, project_id, id, scratch, &old, err);
   if (rc == 0)
     rc = targets_of(&old, NULL, arena, targets, targets_len, err);
   if (rc == 0)
@@ -310,8 +294,9 @@ int policy_last_triggers(struct store_conn *conn, int64_t project_id, struct are
 
 int target_get(struct store_conn *conn, int64_t target_id, struct arena *arena, struct target *out, bool *enabled,
                struct error *err) {
-  static const char sql[] = "SELECT " TARGET_COLUMNS ", p.enabled FROM target t JOIN policy p ON p.id = t.policy_id "
-                            "WHERE t.id = ?1 AND t.deleted_us IS NULL AND p.deleted_us IS NULL";
+  static const char sql[] =
+      "SELECT " TARGET_COLUMNS ", p.enabled AND p.hold = 0 FROM target t JOIN policy p ON p.id = t.policy_id "
+      "WHERE t.id = ?1 AND t.deleted_us IS NULL AND p.deleted_us IS NULL";
   CLEANUP(stmt_end) struct stmt stmt = {0};
   int rc = stmt_begin(conn, sql, &stmt, err);
 
@@ -321,24 +306,6 @@ int target_get(struct store_conn *conn, int64_t target_id, struct arena *arena, 
   rc = stmt_step(&stmt, "read a target", err);
   if (rc <= 0)
     return rc < 0 ? rc : error_set(err, ERR_NOT_FOUND, "target %lld not found", (long long)target_id);
-  *enabled = stmt_bool(&stmt, 11);
+  *enabled = stmt_bool(&stmt, TARGET_COLUMNS_COUNT);
   return target_row_read(&stmt, true, arena, out, err);
-}
-
-int target_suspend(struct store_conn *conn, int64_t target_id, struct str reason, struct error *err) {
-  static const char sql[] =
-      "UPDATE target SET suspended = 1, suspended_reason = ?2 WHERE id = ?1 AND deleted_us IS NULL";
-  CLEANUP(stmt_end) struct stmt stmt = {0};
-  int rc = stmt_begin(conn, sql, &stmt, err);
-
-  if (rc != 0)
-    return rc;
-  stmt_bind_i64(&stmt, 1, target_id);
-  stmt_bind_text(&stmt, 2, reason);
-  rc = stmt_run(&stmt, "suspend a target", err);
-  if (rc == 0 && stmt_changes(&stmt) == 0)
-    return error_set(err, ERR_NOT_FOUND, "target %lld not found", (long long)target_id);
-  if (rc == 0)
-    change_policies(conn);
-  return rc;
 }

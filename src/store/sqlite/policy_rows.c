@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "store/sqlite/changes.h"
+#include "store/sqlite/seal.h"
 #include "store/sqlite/state.h"
 
 static int read_event_types(struct str names, struct arena *arena, struct policy *out, struct error *err) {
@@ -46,6 +47,7 @@ int policy_row_read(struct stmt *stmt, struct arena *arena, struct policy *out, 
       .tagged_only = stmt_bool(stmt, 7),
       .created_at_us = stmt_i64(stmt, 8),
       .updated_at_us = stmt_i64(stmt, 9),
+      .paused = stmt_bool(stmt, 10),
   };
   int rc = read_event_types(stmt_view(stmt, 6), arena, out, err);
   return rc != 0 ? rc : stmt_copied(stmt, err);
@@ -53,7 +55,7 @@ int policy_row_read(struct stmt *stmt, struct arena *arena, struct policy *out, 
 
 static int open_sealed(struct stmt *stmt, int column, const char *context, struct arena *arena, struct str *out,
                        struct error *err) {
-  int rc = crypto_open(stmt->conn->store->config.seal_key, str_of(context), stmt_view(stmt, column), arena, out, err);
+  int rc = seal_open(stmt->conn->store, context, stmt_view(stmt, column), arena, out, err);
 
   if (rc != 0)
     return error_context(err,
@@ -73,13 +75,18 @@ int target_row_read(struct stmt *stmt, bool secrets, struct arena *arena, struct
       .cancel_below = stmt_i64(stmt, 8),
       .suspended = stmt_bool(stmt, 9),
       .suspended_reason = stmt_text(stmt, 10, arena),
+      .strict_order = stmt_bool(stmt, 11),
+      .reordering = stmt_bool(stmt, 11) && stmt_bool(stmt, 12),
+      .suspended_at_us = stmt_i64(stmt, 13),
       .address = STR_EMPTY,
       .auth_header = STR_EMPTY,
   };
   out->type_text = str_of(target_type_name(out->type));
   out->payload_format_text = str_of(payload_format_name(out->format));
   if (secrets) {
-    int rc = open_sealed(stmt, 3, "target.address", arena, &out->address, err);
+    int rc = 0; // an empty address: given up by a restore without its key
+    if (stmt_view(stmt, 3).len > 0)
+      rc = open_sealed(stmt, 3, "target.address", arena, &out->address, err);
     if (rc == 0 && stmt_view(stmt, 4).len > 0)
       rc = open_sealed(stmt, 4, "target.auth_header", arena, &out->auth_header, err);
     if (rc != 0)
@@ -117,6 +124,27 @@ static int read_sealed_policy(struct stmt *stmt, struct arena *arena, void *out,
   return rc != 0 ? rc : policy_rows_targets(stmt->conn, out, false, arena, err);
 }
 
+int policy_row_not_found(int64_t id, struct error *err) {
+  return error_set(err, ERR_NOT_FOUND, "notificationPolicy %lld not found", (long long)id);
+}
+
+int policy_row_find(struct store_conn *conn, int64_t project_id, int64_t id, struct arena *arena, struct policy *out,
+                    struct error *err) {
+  static const char sql[] = "SELECT " POLICY_COLUMNS " FROM policy p WHERE p.id = ?1 AND p.project_id = ?2 AND "
+                            "p.deleted_us IS NULL";
+  CLEANUP(stmt_end) struct stmt stmt = {0};
+  int rc = stmt_begin(conn, sql, &stmt, err);
+
+  if (rc != 0)
+    return rc;
+  stmt_bind_i64(&stmt, 1, id);
+  stmt_bind_i64(&stmt, 2, project_id);
+  rc = stmt_step(&stmt, "read a policy", err);
+  if (rc <= 0)
+    return rc < 0 ? rc : policy_row_not_found(id, err);
+  return read_sealed_policy(&stmt, arena, out, err);
+}
+
 int policy_rows_of_project(struct store_conn *conn, int64_t project_id, struct arena *arena, struct policy **out,
                            size_t *len, struct error *err) {
   static const char sql[] = "SELECT " POLICY_COLUMNS " FROM policy p WHERE p.project_id = ?1 AND p.deleted_us IS NULL "
@@ -141,7 +169,7 @@ static int bind_sealed(struct stmt *stmt, int at, const char *context, struct st
   struct str sealed = STR_EMPTY;
 
   if (plain.len > 0) {
-    sealed = crypto_seal(stmt->conn->store->config.seal_key, str_of(context), plain, arena);
+    sealed = seal_text(stmt->conn->store, context, plain, arena);
     if (!sealed.ptr)
       return rows_no_memory(err);
   }
@@ -165,7 +193,7 @@ static int bind_target(struct stmt *stmt, const struct target *target, int64_t p
 int target_row_insert(struct store_conn *conn, struct target *target, int64_t position, struct arena *arena,
                       struct error *err) {
   static const char sql[] = "INSERT INTO target (policy_id, position, type, address, auth_header, skip_cert_verify, "
-                            "format, extras) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+                            "format, extras, strict_order) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
   CLEANUP(stmt_end) struct stmt stmt = {0};
   int rc = stmt_begin(conn, sql, &stmt, err);
 
@@ -173,6 +201,7 @@ int target_row_insert(struct store_conn *conn, struct target *target, int64_t po
     return rc;
   stmt_bind_i64(&stmt, 1, target->policy_id);
   rc = bind_target(&stmt, target, position, arena, err);
+  stmt_bind_i64(&stmt, 9, target->strict_order);
   if (rc == 0)
     rc = stmt_run(&stmt, "insert a target", err);
   if (rc == 0)
@@ -183,9 +212,12 @@ int target_row_insert(struct store_conn *conn, struct target *target, int64_t po
 int target_row_update(struct store_conn *conn, const struct target *target, int64_t position, bool resume,
                       struct arena *arena, struct error *err) {
   static const char sql[] = "UPDATE target SET position = ?2, type = ?3, address = ?4, auth_header = ?5, "
-                            "skip_cert_verify = ?6, format = ?7, extras = ?8, "
+                            "skip_cert_verify = ?6, format = ?7, extras = ?8, strict_order = ?11, "
+                            "reordering = CASE WHEN strict_order <> ?11 THEN 1 ELSE reordering END, "
                             "suspended = CASE WHEN ?9 THEN 0 ELSE suspended END, "
-                            "suspended_reason = CASE WHEN ?9 THEN '' ELSE suspended_reason END "
+                            "suspended_reason = CASE WHEN ?9 THEN '' ELSE suspended_reason END, "
+                            "suspended_us = CASE WHEN ?9 THEN 0 ELSE suspended_us END, "
+                            "failing_since_us = CASE WHEN ?9 THEN 0 ELSE failing_since_us END "
                             "WHERE id = ?1 AND policy_id = ?10 AND deleted_us IS NULL";
   CLEANUP(stmt_end) struct stmt stmt = {0};
   int rc = stmt_begin(conn, sql, &stmt, err);
@@ -196,11 +228,14 @@ int target_row_update(struct store_conn *conn, const struct target *target, int6
   rc = bind_target(&stmt, target, position, arena, err);
   stmt_bind_i64(&stmt, 9, resume);
   stmt_bind_i64(&stmt, 10, target->policy_id);
+  stmt_bind_i64(&stmt, 11, target->strict_order);
   if (rc == 0)
     rc = stmt_run(&stmt, "update a target", err);
   if (rc == 0 && stmt_changes(&stmt) == 0)
     return error_set(err, ERR_NOT_FOUND, "target %lld of policy %lld not found", (long long)target->id,
                      (long long)target->policy_id);
+  if (rc == 0)
+    change_reordering(conn);
   return rc;
 }
 

@@ -187,7 +187,9 @@ static int prepare(struct store_conn *conn, struct builder *b, const struct quer
                    struct error *err) {
   int rc;
 
-  if (b->no_memory || b->sql.failed)
+  if (b->sql.no_memory)
+    rc = error_set(err, ERR_NO_MEMORY, "no memory for a query");
+  else if (b->no_memory || b->sql.failed)
     rc = error_set(err, ERR_TOO_LARGE, "the query has too many conditions or values");
   else
     rc = stmt_begin_once(conn, buf_str(&b->sql), out, err);

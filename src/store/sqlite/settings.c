@@ -38,9 +38,9 @@ int setting_set(struct store_conn *conn, const char *key, struct str value, stru
 }
 
 int audit_add(struct store_conn *conn, const struct audit_entry *entry, struct error *err) {
-  static const char sql[] =
-      "INSERT INTO audit (at_us, actor, address, request_id, operation, kind, subject) VALUES (?1, ?2, "
-      "?3, ?4, ?5, ?6, ?7)";
+  static const char sql[] = "INSERT INTO audit (at_us, actor, address, request_id, operation, kind, subject, project, "
+                            "fields) VALUES (?1, ?2, "
+                            "?3, ?4, ?5, ?6, ?7, ?8, ?9)";
   CLEANUP(stmt_end) struct stmt stmt = {0};
   int rc = stmt_begin(conn, sql, &stmt, err);
 
@@ -53,6 +53,8 @@ int audit_add(struct store_conn *conn, const struct audit_entry *entry, struct e
   stmt_bind_text(&stmt, 5, entry->operation);
   stmt_bind_text(&stmt, 6, entry->kind);
   stmt_bind_text(&stmt, 7, entry->subject);
+  stmt_bind_text(&stmt, 8, entry->project);
+  stmt_bind_text(&stmt, 9, entry->fields);
   return stmt_run(&stmt, "write the audit", err);
 }
 
@@ -66,6 +68,8 @@ static int read_audit(struct stmt *stmt, struct arena *arena, void *out, struct 
       .operation = stmt_text(stmt, 5, arena),
       .kind = stmt_text(stmt, 6, arena),
       .subject = stmt_text(stmt, 7, arena),
+      .project = stmt_text(stmt, 8, arena),
+      .fields = stmt_text(stmt, 9, arena),
   };
   return stmt_copied(stmt, err);
 }
@@ -81,12 +85,15 @@ int audit_list(struct store_conn *conn, const struct query *query, struct arena 
       {"operation", "a.operation", COLUMN_TEXT},
       {"kind", "a.kind", COLUMN_TEXT},
       {"subject", "a.subject", COLUMN_TEXT},
+      {"project", "a.project", COLUMN_TEXT},
+      {"fields", "a.fields", COLUMN_TEXT},
   };
   static const struct query_list list = {
       .what = "list the audit",
       .read = read_audit,
       .item_bytes = sizeof(struct audit_entry),
-      .select = "a.id, a.at_us, a.actor, a.address, a.request_id, a.operation, a.kind, a.subject",
+      .select = "a.id, a.at_us, a.actor, a.address, a.request_id, a.operation, a.kind, a.subject, "
+                "a.project, a.fields",
       .from = "audit a WHERE 1",
       .columns = columns,
       .columns_len = ARRAY_LEN(columns),

@@ -6,12 +6,16 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/types.h>
 
 #include "store/sqlite/changes.h"
 #include "store/sqlite/conn.h"
+#include "store/sqlite/expiry.h"
 
 enum sweep_kind {
   SWEEP_CANCELLED, // rows of cancelled deliveries
+  SWEEP_ORDER,     // rows of targets whose strict order was switched
+  SWEEP_EXPIRED,   // what waited too long for a target that is not sent to
   SWEEP_SEEN,      // buckets of seen keys
   SWEEP_NOTES,     // the ingest log, the audit, tags out of sight
   SWEEP_ATTEMPTS,
@@ -32,12 +36,24 @@ struct sweep {
   struct delivery_notice after;
   int64_t attempt_id, body_id, event_id, deleted_id;
   int64_t depth_target_id, depth_oldest_us;
+  struct expiry expiry;
 };
+
+enum { STORE_FILE_DATABASE, STORE_FILE_LOG, STORE_FILES };
+
+// What a file that SQLite has open was under its name; inode 0: not seen yet.
+struct store_file {
+  dev_t device;
+  ino_t inode;
+  int64_t bytes;
+};
+
+struct seal_keys;
 
 struct store_metrics {
   struct metric *commit_seconds, *batch_items, *queue_items, *checkpoint_seconds, *failed_items, *wal_pages, *low_space;
   struct metric *events[EVENT_TYPE_COUNT][SOURCE_KIND_COUNT];
-  struct metric *swept[SWEEP_COUNT];
+  struct metric *swept[SWEEP_COUNT], *sweep_seconds, *expired;
 };
 
 struct store {
@@ -53,11 +69,16 @@ struct store {
   pthread_t thread;
   bool started;
 
+  struct seal_keys *_Atomic keys; // seal.h
+  _Atomic int snapshots;          // held now: the log is not moved (snapshot.h)
+
   _Atomic uint64_t generation;
   _Atomic int64_t waiting, oldest_due_us;
   _Atomic bool broken;
+  _Atomic bool low_space;
   pthread_mutex_t health_lock;
   struct error health; // why it is broken
+  struct error space;  // why no event is taken, while low_space
 
   // The writer's own:
   struct changes changes;
@@ -65,10 +86,10 @@ struct store {
   int64_t probe_us;    // when a broken store is tried again (monotonic)
   int wal_pages;       // as the last commit left the log
   int checkpoint_base; // pages that a long reader kept from being reset
-  int64_t space_checked_us;
-  int commits_since_space;
-  bool low_space;
-  struct error space; // why no event is taken
+  int64_t looked_us;   // health.c: at the disk and the files
+  int commits_since_look;
+  struct store_file files[STORE_FILES];
+  bool cut; // the file was made shorter by somebody else
 };
 
 #endif

@@ -2,15 +2,17 @@
 #include "store/store.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "store/sqlite/database_file.h"
+#include "store/sqlite/lock.h"
 #include "store/sqlite/matching.h"
 #include "store/sqlite/migrate.h"
+#include "store/sqlite/restore.h"
+#include "store/sqlite/seal.h"
 #include "store/sqlite/seen.h"
 #include "store/sqlite/writer.h"
 
@@ -43,50 +45,9 @@ static int make_directory(const char *dir, struct error *err) {
   return error_set(err, ERR_IO, "cannot make the data directory %s: %s", dir, error_errno(errno, words));
 }
 
-// One server per directory: the lock goes with the process, however it ends.
-static int take_lock(struct store *store, struct error *err) {
-  char path[PATH_MAX_BYTES], words[128], pid[32];
-
-  (void)snprintf(path, sizeof(path), "%s/lock", store->config.dir);
-  store->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (store->lock_fd < 0)
-    return error_set(err, ERR_IO,
-                     "cannot open %s: %s: the data directory must be writable for the user that runs harbinger", path,
-                     error_errno(errno, words));
-  if (flock(store->lock_fd, LOCK_EX | LOCK_NB) != 0) {
-    int why = errno;
-    ssize_t len = why == EWOULDBLOCK ? pread(store->lock_fd, pid, sizeof(pid) - 1, 0) : 0;
-    if (why != EWOULDBLOCK)
-      return error_set(err, ERR_IO, "cannot lock %s: %s", path, error_errno(why, words));
-    pid[len > 0 ? len : 0] = '\0';
-    pid[strcspn(pid, "\n")] = '\0';
-    return error_set(err, ERR_UNAVAILABLE,
-                     "another harbinger (process %s) serves the data directory %s: stop it, or use another --data",
-                     pid[0] ? pid : "unknown", store->config.dir);
-  }
-  int len = snprintf(pid, sizeof(pid), "%ld\n", (long)getpid());
-  // For the words above only: a full disk must not keep the store from opening.
-  if (ftruncate(store->lock_fd, 0) == 0)
-    len = (int)pwrite(store->lock_fd, pid, (size_t)len, 0);
-  (void)len;
-  return 0;
-}
-
-// Made by us before SQLite does: its log and shared memory take the mode of this file.
-static int make_file(struct store *store, struct error *err) {
-  char words[128];
-  int fd = open(store->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-
-  if (fd < 0)
-    return error_set(err, ERR_IO,
-                     "cannot open %s: %s: the data directory must be writable for the user that runs harbinger",
-                     store->path, error_errno(errno, words));
-  (void)close(fd);
-  return 0;
-}
-
 static int count_waiting(struct store *store, struct error *err) {
-  static const char sql[] = "SELECT count(*) FROM delivery INDEXED BY delivery_waiting WHERE state <= 1";
+  static const char sql[] = "SELECT (SELECT count(*) FROM delivery INDEXED BY delivery_waiting WHERE state <= 1) + "
+                            "(SELECT count(*) FROM delivery INDEXED BY delivery_held WHERE state = 2)";
   int64_t waiting = 0;
   int rc = conn_number(store->conn, sql, 0, &waiting, err);
 
@@ -136,15 +97,19 @@ static int open_all(struct store *store, struct metrics *metrics, struct error *
   int rc = make_directory(store->config.dir, err);
 
   if (rc == 0)
-    rc = take_lock(store, err);
+    rc = lock_take(store->config.dir, &store->lock_fd, err);
   if (rc == 0)
-    rc = make_file(store, err);
+    rc = restore_finish(store->config.dir, store->log, err);
+  if (rc == 0)
+    rc = database_file_prepare(store->path, err);
   if (rc == 0)
     rc = conn_open(store, store->path, CONN_WRITER, &store->conn, err);
   if (rc == 0)
     rc = check_log(store, err);
+  if (rc == 0 && store->config.as_is)
+    return migrate_known(store->conn, err);
   if (rc == 0)
-    rc = migrate_run(store->conn, store->log, err);
+    rc = migrate_run(store->conn, err);
   if (rc == 0)
     rc = count_waiting(store, err);
   if (rc == 0 && store->ids)
@@ -164,6 +129,7 @@ static void store_free(struct store *store) {
   if (store->lock_fd >= 0)
     (void)close(store->lock_fd);
   (void)pthread_mutex_destroy(&store->health_lock);
+  seal_free(store);
   free(store->path);
   free((char *)(uintptr_t)store->config.dir);
   free(store);
@@ -178,6 +144,9 @@ struct store *store_open(const struct store_config *config, const struct clock *
     (void)error_set(err, ERR_NO_MEMORY, "no memory to open the store");
     return NULL;
   }
+  // Its own statistics of memory: a mutex and two counters for each of its allocations. Refused, and not needed, when
+  // another store of this process has begun already.
+  (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
   store->config = *config;
   store->clock = clock;
   store->ids = ids;
@@ -196,6 +165,8 @@ struct store *store_open(const struct store_config *config, const struct clock *
     rc = error_set(err, ERR_NO_MEMORY, "no memory to open the store");
   else if (path_len < 0 || (size_t)path_len >= sizeof(path))
     rc = error_set(err, ERR_CONFIG, "the name of the data directory is too long");
+  if (rc == 0)
+    rc = seal_init(store, err);
   if (rc == 0)
     rc = open_all(store, metrics, err);
   if (rc == 0)
@@ -225,7 +196,7 @@ void store_stop(struct store *store) {
 void store_close(struct store *store) {
   if (!store)
     return;
-  if (!atomic_load(&store->broken))
+  if (store->conn && !atomic_load(&store->broken))
     (void)sqlite3_wal_checkpoint_v2(store->conn->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
   store_free(store);
 }
@@ -326,6 +297,17 @@ bool store_healthy(struct store *store, char *reason, size_t reason_size) {
   }
   (void)pthread_mutex_lock(&store->health_lock);
   (void)snprintf(reason, reason_size, "%s", store->health.text);
+  (void)pthread_mutex_unlock(&store->health_lock);
+  return false;
+}
+
+bool store_takes_events(struct store *store, char *reason, size_t reason_size) {
+  if (!store_healthy(store, reason, reason_size))
+    return false;
+  if (!atomic_load(&store->low_space))
+    return true;
+  (void)pthread_mutex_lock(&store->health_lock);
+  (void)snprintf(reason, reason_size, "%s", store->space.text);
   (void)pthread_mutex_unlock(&store->health_lock);
   return false;
 }

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/sqlite/sweep.h"
 
+#include "base/fault.h"
 #include "store/deliveries.h"
 #include "store/sqlite/delivery_rows.h"
+#include "store/sqlite/expiry.h"
+#include "store/sqlite/order.h"
 #include "store/sqlite/seen.h"
 #include "store/sqlite/writer.h"
 
@@ -87,6 +90,23 @@ static int read_waiting(struct step *step, int64_t target_id, struct delivery_no
   return rc;
 }
 
+// Held ones leave their index as they are cancelled, so that no cursor is needed.
+static int cancel_held(struct step *step, int64_t target_id, int64_t cancelled_us, bool *all, struct error *err) {
+  static const char sql[] =
+      "UPDATE delivery SET state = 5, ended_us = ?2 WHERE id IN (SELECT d.id FROM target t JOIN delivery d INDEXED BY "
+      "delivery_held ON d.state = 2 AND d.target_id = t.id AND d.id < t.cancel_below WHERE t.id = ?1 LIMIT 32)";
+  int rc = 0;
+
+  *all = false;
+  while (rc == 0 && !*all && !spent(step)) {
+    int64_t before = step->rows;
+    rc = change(step, sql, target_id, cancelled_us, err);
+    change_waiting(step->store->conn, before - step->rows);
+    *all = step->rows == before;
+  }
+  return rc;
+}
+
 static int cancel_rows(struct step *step, int64_t target_id, int64_t below, int64_t cancelled_us, struct error *err) {
   static const char cancel[] = "UPDATE delivery SET state = 5, ended_us = ?2 WHERE id = ?1";
   static const char swept[] = "UPDATE target SET swept_below = ?2 WHERE id = ?1";
@@ -107,6 +127,10 @@ static int cancel_rows(struct step *step, int64_t target_id, int64_t below, int6
     sweep->after = rows[i - 1];
   if (i < len || len == STORE_SWEEP_ROWS)
     return 0; // more of this target
+  bool all;
+  rc = cancel_held(step, target_id, cancelled_us, &all, err);
+  if (rc != 0 || !all)
+    return rc;
   sweep->target_id = 0;
   return change(step, swept, target_id, below, err);
 }
@@ -133,6 +157,41 @@ static int sweep_cancelled(struct step *step, struct error *err) {
     sweep->after = (struct delivery_notice){.prio = -1, .due_us = INT64_MIN};
   }
   return cancel_rows(step, row[0], row[1], row[2], err);
+}
+
+// ---- strict order switched ------------------------------------------------------------------------------------------
+
+static int sweep_order(struct step *step, struct error *err) {
+  static const char next[] =
+      "SELECT id FROM target INDEXED BY target_reordering WHERE reordering = 1 AND id >= ?1 ORDER BY id LIMIT 1";
+  int64_t target_id, moved = 0;
+
+  while (!spent(step)) {
+    int rc = find(step, next, 0, 0, &target_id, 1, err);
+    step->finished = rc == 0;
+    if (rc == 1)
+      rc = order_move(step->store->conn, target_id, &moved, err);
+    if (rc != 0 || step->finished)
+      return rc;
+    step->rows += moved;
+  }
+  return 0;
+}
+
+// ---- what waited too long -------------------------------------------------------------------------------------------
+
+static int sweep_expired(struct step *step, struct error *err) {
+  struct store *store = step->store;
+  int64_t ended;
+
+  for (int64_t looked = 0; looked < STORE_SWEEP_ROWS && !step->finished && !spent(step); looked++) {
+    int rc =
+        expiry_some(store->conn, store->config.retention.backlog_s, &store->sweep.expiry, &ended, &step->finished, err);
+    if (rc != 0)
+      return rc;
+    step->rows += ended;
+  }
+  return 0;
 }
 
 // ---- small tables ---------------------------------------------------------------------------------------------------
@@ -356,8 +415,12 @@ static int sweep_depth(struct step *step, struct error *err) {
   static const char first[] =
       "SELECT due_us FROM delivery INDEXED BY delivery_waiting WHERE state <= 1 AND target_id = ?1 AND "
       "prio = ?2 ORDER BY due_us LIMIT 1";
+  static const char held[] = "SELECT due_us FROM delivery INDEXED BY delivery_held WHERE state = 2 AND target_id = ?1 "
+                             "ORDER BY id LIMIT 1";
+  static const char open[] =
+      "SELECT 1 FROM target t JOIN policy p ON p.id = t.policy_id WHERE t.id = ?1 AND " TARGET_IS_OPEN;
   struct sweep *sweep = &step->store->sweep;
-  int64_t due_us = 0;
+  int64_t due_us = 0, is_open;
 
   if (sweep->depth_target_id == 0)
     sweep->depth_oldest_us = INT64_MAX;
@@ -370,6 +433,11 @@ static int sweep_depth(struct step *step, struct error *err) {
     }
     if (rc <= 0)
       return rc;
+    rc = find(step, open, sweep->depth_target_id, 0, &is_open, 1, err); // nothing is late for one that is paused
+    if (rc < 0)
+      return rc;
+    if (rc == 0)
+      continue;
     for (int64_t prio = 0; prio <= 3; prio++) {
       rc = find(step, first, sweep->depth_target_id, prio, &due_us, 1, err);
       if (rc < 0)
@@ -377,6 +445,11 @@ static int sweep_depth(struct step *step, struct error *err) {
       if (rc == 1 && due_us < sweep->depth_oldest_us)
         sweep->depth_oldest_us = due_us;
     }
+    rc = find(step, held, sweep->depth_target_id, 0, &due_us, 1, err);
+    if (rc < 0)
+      return rc;
+    if (rc == 1 && due_us < sweep->depth_oldest_us)
+      sweep->depth_oldest_us = due_us;
   }
   return 0;
 }
@@ -388,6 +461,8 @@ static const struct {
   int64_t every_ms; // between passes
 } sweeps[SWEEP_COUNT] = {
     [SWEEP_CANCELLED] = {sweep_cancelled, 60000}, // woken by each cancel
+    [SWEEP_ORDER] = {sweep_order, 60000},         // woken by each change of a target
+    [SWEEP_EXPIRED] = {sweep_expired, 600000},
     [SWEEP_SEEN] = {sweep_seen, 60000},
     [SWEEP_NOTES] = {sweep_notes, 60000},
     // Hourly: a pass walks over all that failed deliveries keep longer.
@@ -419,10 +494,13 @@ static void run_step(struct store *store, int kind) {
   struct step step = {.store = store};
   struct sweep before = store->sweep;
   struct error err = {0};
+  int64_t began_us = clock_mono_us(store->clock);
 
   store->sweep.last = kind;
   int rc = writer_transaction(store, run_in_transaction, &step, &err);
+  FAULT_POINT("store.sweep.stepped");
   int64_t now_us = clock_mono_us(store->clock);
+  metric_observe(store->metrics.sweep_seconds, (double)(now_us - began_us) / (double)US_PER_S);
   if (rc != 0) {
     log_warn(store->log, "store", "a sweep failed and is tried again: %s", err.text);
     store->sweep = before;
@@ -431,6 +509,8 @@ static void run_step(struct store *store, int kind) {
   store->sweep.rested_us = now_us;
   if (rc != 0 || step.finished)
     store->sweep.due_us[kind] = now_us + sweeps[kind].every_ms * US_PER_MS;
+  if (rc == 0 && kind == SWEEP_EXPIRED)
+    metric_add(store->metrics.expired, step.rows);
   if (rc == 0 && kind != SWEEP_DEPTH)
     metric_add(store->metrics.swept[kind], step.rows);
 }

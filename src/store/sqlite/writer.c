@@ -2,19 +2,19 @@
 #include "store/sqlite/writer.h"
 
 #include <stdio.h>
-#include <sys/statvfs.h>
 
+#include "base/fault.h"
+#include "store/sqlite/health.h"
 #include "store/sqlite/matching.h"
 #include "store/sqlite/seen.h"
 #include "store/sqlite/sweep.h"
 
 // A checkpoint costs 25 to 46 ms at saturation: it runs between commits, when enough has gathered and nobody waits, and
 // at the latest when the log is four times that.
-enum { CHECKPOINT_IDLE_PAGES = 1000, CHECKPOINT_BUSY_PAGES = 4000 };
+enum { CHECKPOINT_IDLE_PAGES = 1000, CHECKPOINT_BUSY_PAGES = 4000, CHECKPOINT_BUSY_ITEMS = 8 };
 // Readers that overlap without a gap keep the log from starting anew, however often it is checkpointed. When it has grown
 // to this the writer waits for those that are reading, so long at most, and new ones read the file.
 enum { CHECKPOINT_WAIT_PAGES = 16000, CHECKPOINT_WAIT_MS = 250 };
-enum { SPACE_CHECK_COMMITS = 64 };
 
 struct group {
   struct store_write *items[STORE_BATCH_ITEMS];
@@ -49,7 +49,8 @@ static void register_sweeps(struct store *store, struct metrics *metrics) {
   static const char *const names[SWEEP_COUNT] = {
       [SWEEP_CANCELLED] = "cancelled", [SWEEP_SEEN] = "seen",         [SWEEP_NOTES] = "notes",
       [SWEEP_ATTEMPTS] = "attempts",   [SWEEP_BODIES] = "bodies",     [SWEEP_EVENTS] = "events",
-      [SWEEP_DELETED] = "deleted",     [SWEEP_SESSIONS] = "sessions",
+      [SWEEP_DELETED] = "deleted",     [SWEEP_SESSIONS] = "sessions", [SWEEP_ORDER] = "order",
+      [SWEEP_EXPIRED] = "expired",
   };
   char labels[48];
 
@@ -63,7 +64,10 @@ static void register_sweeps(struct store *store, struct metrics *metrics) {
 }
 
 static void register_metrics(struct store *store, struct metrics *metrics) {
-  static const double seconds[] = {0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1};
+  // Fine where a disk is well, so that quantiles of two runs compare.
+  static const double seconds[] = {0.0001,  0.00015, 0.0002, 0.0003, 0.0004, 0.0005, 0.0007, 0.001,
+                                   0.00125, 0.0015,  0.002,  0.0025, 0.003,  0.004,  0.005,  0.006,
+                                   0.008,   0.01,    0.015,  0.025,  0.05,   0.1,    0.25,   1};
   static const double items[] = {1, 2, 4, 8, 16, 32, 64, 128, 256};
   struct store_metrics *m = &store->metrics;
 
@@ -74,12 +78,16 @@ static void register_metrics(struct store *store, struct metrics *metrics) {
       metrics_histogram(metrics, "harbinger_store_batch_items", "", "Changes in one commit.", items, ARRAY_LEN(items));
   m->checkpoint_seconds = metrics_histogram(metrics, "harbinger_store_checkpoint_seconds", "",
                                             "Time of a checkpoint between commits.", seconds, ARRAY_LEN(seconds));
+  m->sweep_seconds = metrics_histogram(metrics, "harbinger_store_sweep_seconds", "",
+                                       "Time of one housekeeping transaction.", seconds, ARRAY_LEN(seconds));
   m->queue_items = metrics_gauge(metrics, "harbinger_store_queue_items", "", "Changes that wait for the writer.");
   m->wal_pages = metrics_gauge(metrics, "harbinger_store_wal_pages", "", "Pages in the write-ahead log.");
   m->low_space =
       metrics_gauge(metrics, "harbinger_store_low_space", "", "1 when too little disk is free to take events.");
   m->failed_items = metrics_counter(metrics, "harbinger_store_failed_changes_total", "",
                                     "Changes that were refused or could not be committed.");
+  m->expired = metrics_counter(metrics, "harbinger_deliveries_expired_total", "by=\"backlog_age\"",
+                               "Deliveries that failed because they had waited too long.");
   register_events(store, metrics);
   register_sweeps(store, metrics);
 }
@@ -95,59 +103,10 @@ int writer_init(struct store *store, struct metrics *metrics, struct error *err)
   if (!conn->policies || !conn->seen)
     return error_set(err, ERR_NO_MEMORY, "no memory for the store's writer");
   changes_clear(&store->changes);
-  store->space_checked_us = INT64_MIN / 2;
+  health_init(store);
   (void)sqlite3_wal_hook(conn->db, commit_hook, store);
   sweep_init(store);
   return 0;
-}
-
-// ---- health ---------------------------------------------------------------------------------------------------------
-
-static void set_health(struct store *store, bool healthy, const struct error *why) {
-  bool was_broken = atomic_load(&store->broken);
-
-  (void)pthread_mutex_lock(&store->health_lock);
-  store->health = why ? *why : (struct error){0};
-  (void)pthread_mutex_unlock(&store->health_lock);
-  atomic_store(&store->broken, !healthy);
-  if (was_broken == !healthy)
-    return;
-  if (healthy)
-    log_info(store->log, "store", "the store works again");
-  else
-    log_error(store->log, "store", "the store is broken and is tried again every %lld ms: %s",
-              (long long)store->config.retry_ms, why ? why->text : "");
-  if (store->config.on_health)
-    store->config.on_health(store->config.ctx, healthy, why ? why->text : "");
-}
-
-void writer_broken(struct store *store, const struct error *why) {
-  store->probe_us = clock_mono_us(store->clock) + store->config.retry_ms * US_PER_MS;
-  set_health(store, false, why);
-}
-
-// Checked at most once a second and once in 64 commits: a call costs as much as an event.
-static void check_space(struct store *store) {
-  struct statvfs space;
-  int64_t now_us = clock_mono_us(store->clock);
-
-  if (now_us - store->space_checked_us < US_PER_S && store->commits_since_space < SPACE_CHECK_COMMITS)
-    return;
-  store->space_checked_us = now_us;
-  store->commits_since_space = 0;
-  if (store->config.min_free_bytes <= 0 || statvfs(store->config.dir, &space) != 0)
-    return;
-  uint64_t free_bytes = (uint64_t)space.f_bavail * (uint64_t)space.f_frsize;
-  bool low = free_bytes < (uint64_t)store->config.min_free_bytes;
-  if (low)
-    (void)error_set(&store->space, ERR_UNAVAILABLE,
-                    "no new event is taken: %llu MiB are free for %s and %lld MiB must be; make room on that disk",
-                    (unsigned long long)(free_bytes >> 20), store->config.dir,
-                    (long long)(store->config.min_free_bytes >> 20));
-  if (low && !store->low_space)
-    log_warn(store->log, "store", "%s", store->space.text);
-  store->low_space = low;
-  metric_set(store->metrics.low_space, low);
 }
 
 // ---- transactions ---------------------------------------------------------------------------------------------------
@@ -187,7 +146,7 @@ static void publish(struct store *store) {
   struct change_counts counts = store->changes.counts;
 
   changes_clear(&store->changes);
-  store->commits_since_space++;
+  store->commits_since_look++;
   (void)atomic_fetch_add(&store->waiting, counts.waiting);
   if (counts.oldest_due_us < atomic_load(&store->oldest_due_us))
     atomic_store(&store->oldest_due_us, counts.oldest_due_us);
@@ -197,6 +156,8 @@ static void publish(struct store *store) {
     (void)atomic_fetch_add(&store->generation, 1);
   if (counts.cancelled)
     sweep_wake(store, SWEEP_CANCELLED);
+  if (counts.reordering)
+    sweep_wake(store, SWEEP_ORDER);
   count_events(store, &counts);
   metric_set(store->metrics.wal_pages, store->wal_pages);
   if ((counts.news || counts.news_of_all) && store->config.on_policy_news)
@@ -219,7 +180,7 @@ int writer_transaction(struct store *store, int (*step)(struct store *store, voi
   }
   roll_back(store);
   if (store->conn->broken)
-    writer_broken(store, err);
+    health_broken(store, err);
   return rc;
 }
 
@@ -278,11 +239,27 @@ static enum item_end apply_apart(struct store *store, struct store_write *w, str
 }
 
 static enum item_end apply_item(struct store *store, struct store_write *w, bool apart, struct error *err) {
-  if (w->takes_events && store->low_space) {
+  if (w->takes_events && atomic_load(&store->low_space)) {
     *err = store->space;
     return ITEM_ALONE_LOST;
   }
   return apart ? apply_apart(store, w, err) : apply_plain(store, w, err);
+}
+
+static void tell(struct store *store, struct group *group) {
+  for (size_t i = 0; i < group->len; i++) {
+    if (group->items[i]->rc != 0)
+      metric_add(store->metrics.failed_items, 1);
+    group->items[i]->done(group->items[i]); // the item is its owner's again
+  }
+}
+
+// The planted defect. What the owners get back is theirs: no notice may show it any more.
+static void tell_early(struct store *store, struct group *group) {
+  for (size_t i = 0; i < store->changes.counts.notices; i++)
+    store->changes.notices[i].event = NULL;
+  tell(store, group);
+  fault_linger();
 }
 
 // Run all that have no outcome yet. 0: committed. 1: the transaction is gone but the store is well: run again, with
@@ -290,11 +267,13 @@ static enum item_end apply_item(struct store *store, struct store_write *w, bool
 static int run_once(struct store *store, struct group *group, bool apart, struct error *err) {
   int rc = begin(store, err);
 
+  FAULT_POINT("store.group.begun");
   for (size_t i = 0; rc == 0 && i < group->len; i++) {
     struct error item_err = {0};
     if (group->failed[i])
       continue;
     enum item_end end = apply_item(store, group->items[i], apart, &item_err);
+    FAULT_POINT("store.item.applied");
     if (end == ITEM_DONE)
       continue;
     if (end == ITEM_BROKE_STORE) {
@@ -309,8 +288,12 @@ static int run_once(struct store *store, struct group *group, bool apart, struct
       return 1;
     }
   }
+  if (FAULT_PLANTED("answer_before_commit") && rc == 0)
+    tell_early(store, group);
+  FAULT_POINT("store.commit.before");
   if (rc == 0)
     rc = commit(store, err);
+  FAULT_POINT("store.commit.after");
   if (rc != 0)
     roll_back(store);
   return rc;
@@ -326,19 +309,10 @@ static int run_all(struct store *store, struct group *group, struct error *err) 
   return rc;
 }
 
-static void tell(struct store *store, struct group *group) {
-  for (size_t i = 0; i < group->len; i++) {
-    if (group->items[i]->rc != 0)
-      metric_add(store->metrics.failed_items, 1);
-    group->items[i]->done(group->items[i]); // the item is its owner's again
-  }
-}
-
 static void run_group(struct store *store, struct group *group) {
   int64_t began_us = clock_mono_us(store->clock);
   struct error err = {0};
 
-  check_space(store);
   int rc = run_all(store, group, &err);
   for (size_t i = 0; rc < 0 && i < group->len; i++) {
     if (!group->failed[i])
@@ -348,10 +322,12 @@ static void run_group(struct store *store, struct group *group) {
     metric_observe(store->metrics.commit_seconds, (double)(clock_mono_us(store->clock) - began_us) / (double)US_PER_S);
     metric_observe(store->metrics.batch_items, (double)group->len);
     publish(store);
+    FAULT_POINT("store.published");
   } else if (store->conn->broken) {
-    writer_broken(store, &err);
+    health_broken(store, &err);
   }
-  tell(store, group);
+  if (!FAULT_PLANTED("answer_before_commit"))
+    tell(store, group);
 }
 
 // ---- between groups -------------------------------------------------------------------------------------------------
@@ -363,19 +339,26 @@ void writer_checkpoint(struct store *store) {
   bool waits = store->wal_pages >= CHECKPOINT_WAIT_PAGES;
   if (waits)
     (void)sqlite3_busy_timeout(store->conn->db, CHECKPOINT_WAIT_MS);
+  FAULT_POINT("store.checkpoint.before");
   int rc = sqlite3_wal_checkpoint_v2(store->conn->db, NULL,
                                      waits ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE, &in_log, &moved);
+  FAULT_POINT("store.checkpoint.after");
   if (waits)
     (void)sqlite3_busy_timeout(store->conn->db, CONN_BUSY_MS);
 
   if (rc != SQLITE_OK && rc != SQLITE_BUSY) {
     (void)conn_error(store->conn, rc, "move the log into the database file", &err);
-    writer_broken(store, &err);
+    if (store->conn->broken)
+      health_broken(store, &err);
+    else
+      log_warn(store->log, "store", "%s; it is tried again as many pages later", err.text);
+    store->checkpoint_base = store->wal_pages;
     return;
   }
   // A reader holds back the rest: the log goes on growing from there, and the next try comes as many pages later.
   store->checkpoint_base = moved < in_log ? in_log : 0;
   store->wal_pages = moved < in_log ? in_log : 0;
+  health_file_written(store);
   metric_observe(store->metrics.checkpoint_seconds,
                  (double)(clock_mono_us(store->clock) - began_us) / (double)US_PER_S);
 }
@@ -396,17 +379,19 @@ static int write_probe(struct store *store, void *arg, struct error *err) {
 static void probe(struct store *store) {
   struct error err = {0};
 
-  if (writer_transaction(store, write_probe, NULL, &err) != 0) {
-    writer_broken(store, &err);
+  if (health_may_try(store, &err) != 0 || writer_transaction(store, write_probe, NULL, &err) != 0) {
+    health_broken(store, &err);
     return;
   }
   store->conn->broken = 0;
   writer_checkpoint(store);
   if (store->conn->broken == 0)
-    set_health(store, true, NULL);
+    health_works(store);
 }
 
 static bool checkpoint_due(const struct store *store, bool busy) {
+  if (atomic_load(&store->snapshots) > 0)
+    return false; // it would wait for the one who holds it
   return store->wal_pages - store->checkpoint_base >= (busy ? CHECKPOINT_BUSY_PAGES : CHECKPOINT_IDLE_PAGES);
 }
 
@@ -433,8 +418,9 @@ static void refuse_group(struct store *store, struct group *group) {
 
 bool writer_turn(struct store *store) {
   struct group group;
-  bool broken = atomic_load(&store->broken);
 
+  health_look(store);
+  bool broken = atomic_load(&store->broken);
   if (broken && clock_mono_us(store->clock) >= store->probe_us) {
     probe(store);
     return true;
@@ -448,7 +434,8 @@ bool writer_turn(struct store *store) {
       run_group(store, &group);
   }
   broken = atomic_load(&store->broken);
-  bool busy = queue_count(store->queue) > 0;
+  // Under load the queue is empty for a moment after each group; a checkpoint then would move the same pages again and again.
+  bool busy = queue_count(store->queue) > 0 || group.len >= CHECKPOINT_BUSY_ITEMS;
   if (!broken && checkpoint_due(store, busy)) {
     writer_checkpoint(store);
     return true;

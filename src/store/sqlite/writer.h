@@ -15,6 +15,5 @@ bool writer_turn(struct store *store);
 int writer_transaction(struct store *store, int (*step)(struct store *store, void *arg, struct error *err), void *arg,
                        struct error *err) MUST_CHECK;
 void writer_checkpoint(struct store *store);
-void writer_broken(struct store *store, const struct error *why); // tells everybody, once per change
 
 #endif
