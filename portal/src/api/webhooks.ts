@@ -53,7 +53,7 @@ export function useWebhook(projectId: string, id: number | undefined, refresh = 
   });
 }
 
-/** How much waits: what deactivating or deleting would cancel. */
+/** How much waits: what deactivating or deleting would cancel, and resuming send. */
 export function useWebhookSummary(projectId: string, id: number) {
   return useQuery({
     queryKey: [...webhookKey(projectId, id), "summary"],
@@ -128,6 +128,34 @@ export function useDeleteWebhook(projectId: string) {
   return useMutation({
     mutationFn: (id: number) => dataOf(client.DELETE(POLICY, { params: { path: pathOf(projectId, id) } })),
     onSuccess: () => refresh(),
+  });
+}
+
+export function usePauseWebhook(projectId: string) {
+  const refresh = useRefreshed(projectId);
+  return useMutation({
+    mutationFn: ({ id, body }: { id: number; body: Schemas["WebhookPauseReq"] }) =>
+      dataOf(
+        client.POST("/api/v2.0/projects/{project_name_or_id}/webhook/policies/{webhook_policy_id}/pause", {
+          params: { path: pathOf(projectId, id) },
+          body,
+        }),
+      ),
+    onSuccess: (_, { id }) => refresh(id),
+  });
+}
+
+export function useResumeWebhook(projectId: string) {
+  const refresh = useRefreshed(projectId);
+  return useMutation({
+    mutationFn: ({ id, body }: { id: number; body: Schemas["WebhookResumeReq"] }) =>
+      dataOf(
+        client.POST("/api/v2.0/projects/{project_name_or_id}/webhook/policies/{webhook_policy_id}/resume", {
+          params: { path: pathOf(projectId, id) },
+          body,
+        }),
+      ),
+    onSuccess: (_, { id }) => refresh(id),
   });
 }
 

@@ -63,9 +63,12 @@ export function DeliveryFacts({ delivery }: { delivery: Delivery }) {
               {delivery.suspended_reason}
             </Text>
           )}
-          <Text size="sm">
-            Its deliveries wait until the webhook is saved again: ACTION → EDIT, then SAVE.
-          </Text>
+          <Text size="sm">Its deliveries wait until the webhook is resumed: ACTION → RESUME.</Text>
+        </Alert>
+      )}
+      {delivery.webhook_paused && (
+        <Alert color="var(--mantine-color-dimmed)" variant="outline" mb="md" title="The webhook is paused">
+          <Text size="sm">Its deliveries wait until the webhook is resumed: ACTION → RESUME.</Text>
         </Alert>
       )}
       <Facts>
@@ -95,10 +98,13 @@ export function DeliveryFacts({ delivery }: { delivery: Delivery }) {
             <Time at={delivery.ended_at} />
           </Fact>
         )}
-        {isWaiting(delivery) && !delivery.suspended && (
+        {isWaiting(delivery) && !delivery.suspended && !delivery.webhook_paused && (
           <Fact name="Next try">
             <NextTry at={delivery.next_try_at} />
           </Fact>
+        )}
+        {delivery.waits_for !== undefined && (
+          <Fact name="Strict order">It goes out when delivery {delivery.waits_for} has ended.</Fact>
         )}
         {isWaiting(delivery) && delivery.lane && <Receiver lane={delivery.lane} />}
         {lastAnswer && (

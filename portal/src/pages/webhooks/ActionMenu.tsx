@@ -2,9 +2,9 @@
 import { Button, Menu } from "@mantine/core";
 
 import type { Webhook } from "../../api/webhooks";
-import { suspendedTarget } from "./formValues";
+import { isPaused, suspendedTarget } from "./formValues";
 
-export type WebhookAction = "edit" | "test" | "switch" | "resume" | "delete";
+export type WebhookAction = "edit" | "test" | "switch" | "pause" | "resume" | "delete";
 
 /** What can be done with the selected webhook. */
 export function ActionMenu({
@@ -32,8 +32,10 @@ export function ActionMenu({
         <Menu.Item onClick={() => onAction("edit")}>EDIT</Menu.Item>
         <Menu.Item onClick={() => onAction("test")}>TEST</Menu.Item>
         <Menu.Item onClick={() => onAction("switch")}>{webhook?.enabled ? "DEACTIVATE" : "ENABLE"}</Menu.Item>
-        {/* Sending goes on with what waits; deactivating would cancel it. */}
-        {webhook?.enabled && suspendedTarget(webhook) && (
+        {webhook?.enabled && !isPaused(webhook) && (
+          <Menu.Item onClick={() => onAction("pause")}>PAUSE</Menu.Item>
+        )}
+        {webhook?.enabled && (isPaused(webhook) || suspendedTarget(webhook)) && (
           <Menu.Item onClick={() => onAction("resume")}>RESUME</Menu.Item>
         )}
         <Menu.Item onClick={() => onAction("delete")}>DELETE</Menu.Item>

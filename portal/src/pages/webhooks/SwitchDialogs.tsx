@@ -1,39 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Deactivating, enabling, deleting: each says what it does to the deliveries that wait.
-import { Skeleton, Stack, Text } from "@mantine/core";
+import { Stack, Text } from "@mantine/core";
 import { useState } from "react";
 
-import {
-  useDeleteWebhook,
-  useUpdateWebhook,
-  useWebhook,
-  useWebhookSummary,
-  type Webhook,
-} from "../../api/webhooks";
+import { useDeleteWebhook, useUpdateWebhook, useWebhook, type Webhook } from "../../api/webhooks";
 import { ConfirmDialog } from "../../components/ConfirmDialog";
-import { ErrorBox } from "../../components/ErrorBox";
 import { switchedRequest } from "./formValues";
+import { Waiting } from "./Waiting";
 
 interface Props {
   projectId: string;
   webhook: Webhook;
   onClose: () => void;
-}
-
-function Waiting({ projectId, id }: { projectId: string; id: number }) {
-  const summary = useWebhookSummary(projectId, id);
-  if (summary.error) return <ErrorBox error={summary.error} title="What waits cannot be counted" />;
-  if (!summary.data) return <Skeleton height={16} />;
-  const { waiting, waiting_is_more: isMore } = summary.data;
-  if (waiting === 0) return <Text size="sm">Nothing waits.</Text>;
-  const count = `${isMore ? "More than " : ""}${waiting.toLocaleString()}`;
-  return (
-    <Text size="sm" fw={600}>
-      {waiting === 1
-        ? "1 delivery that waits will be cancelled."
-        : `${count} deliveries that wait will be cancelled.`}
-    </Text>
-  );
 }
 
 export function DeleteDialog({ projectId, webhook, onClose, onDeleted }: Props & { onDeleted: () => void }) {
@@ -52,27 +30,26 @@ export function DeleteDialog({ projectId, webhook, onClose, onDeleted }: Props &
         <Text>
           Delete <b className="foreign">{webhook.name}</b>?
         </Text>
-        <Waiting projectId={projectId} id={webhook.id} />
+        <Waiting projectId={projectId} id={webhook.id} fate="cancelled" />
       </Stack>
     </ConfirmDialog>
   );
 }
 
-type Switch = "DEACTIVATE" | "ENABLE" | "RESUME";
+type Switch = "DEACTIVATE" | "ENABLE";
 
 const SWITCHES: Record<Switch, { title: string; verb: string; words?: string }> = {
   DEACTIVATE: { title: "Deactivate Webhook", verb: "Deactivate" },
   ENABLE: { title: "Enable Webhook", verb: "Enable", words: "Events from now on are delivered." },
-  RESUME: { title: "Resume Webhook", verb: "Resume", words: "Sending goes on, with what waits first." },
 };
 
-/** Deactivates an enabled webhook, enables another, or resumes one whose receiver was gone. */
-export function SwitchDialog({ projectId, webhook, onClose, resumes }: Props & { resumes: boolean }) {
+/** Deactivates an enabled webhook, enables another. */
+export function SwitchDialog({ projectId, webhook, onClose }: Props) {
   const update = useUpdateWebhook(projectId);
   // What is sent back is what is there now, not what the list showed a while ago.
   const current = useWebhook(projectId, webhook.id, true);
   // What was asked when the dialog opened, whatever becomes of the webhook meanwhile.
-  const [kind] = useState<Switch>(resumes ? "RESUME" : webhook.enabled ? "DEACTIVATE" : "ENABLE");
+  const [kind] = useState<Switch>(webhook.enabled ? "DEACTIVATE" : "ENABLE");
   const { title, verb, words } = SWITCHES[kind];
   const save = () => {
     if (!current.data) return;
@@ -95,7 +72,11 @@ export function SwitchDialog({ projectId, webhook, onClose, resumes }: Props & {
         <Text>
           {verb} <b className="foreign">{webhook.name}</b>?
         </Text>
-        {words ? <Text size="sm">{words}</Text> : <Waiting projectId={projectId} id={webhook.id} />}
+        {words ? (
+          <Text size="sm">{words}</Text>
+        ) : (
+          <Waiting projectId={projectId} id={webhook.id} fate="cancelled" />
+        )}
       </Stack>
     </ConfirmDialog>
   );

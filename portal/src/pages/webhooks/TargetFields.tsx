@@ -95,6 +95,11 @@ function TargetEndpoint({ form, index }: Omit<Props, "onRemove">) {
           {...box("extras")}
         />
       )}
+      <Checkbox
+        label="Strict order"
+        description="One delivery after the other, in the order of the events. While one is retried, all later ones wait for it."
+        {...box("strictOrder")}
+      />
     </Stack>
   );
 }

@@ -19,7 +19,8 @@ import { ActionMenu, type WebhookAction } from "./ActionMenu";
 import { eventTypeWords } from "./eventTypes";
 import { DeleteDialog, SwitchDialog } from "./SwitchDialogs";
 import { TestDialog } from "./TestDialog";
-import { suspendedTarget } from "./formValues";
+import { isPaused, suspendedTarget } from "./formValues";
+import { PauseDialog, ResumeDialog } from "./PauseDialogs";
 import { AddWebhook, EditWebhook } from "./WebhookDialogs";
 import classes from "./WebhooksTab.module.css";
 
@@ -44,13 +45,48 @@ function useSelected(): [number | undefined, (id: number | undefined) => void] {
   return [Number.isSafeInteger(id) && id > 0 ? id : undefined, select];
 }
 
+function Warning({ words }: { words: string | undefined }) {
+  if (!words) return null;
+  return (
+    <>
+      <div>
+        <StateMark kind="bad">Perhaps a loop</StateMark>
+      </div>
+      <Text size="xs" c="dimmed" className="foreign">
+        {words}
+      </Text>
+    </>
+  );
+}
+
 function Status({ webhook }: { webhook: Webhook }) {
   const suspended = suspendedTarget(webhook);
   if (!webhook.enabled) return <StateMark kind="idle">Deactivated</StateMark>;
-  if (!suspended) return <StateMark kind="good">Enabled</StateMark>;
+  if (isPaused(webhook))
+    return (
+      <>
+        <StateMark kind="idle">Paused</StateMark>
+        <Text size="xs" c="dimmed">
+          Its deliveries wait.
+        </Text>
+      </>
+    );
+  if (!suspended)
+    return (
+      <>
+        <StateMark kind="good">Enabled</StateMark>
+        <Warning words={webhook.harbinger?.warning} />
+      </>
+    );
+  const since = webhook.harbinger?.suspended?.[0]?.since;
   return (
     <>
       <StateMark kind="bad">Suspended</StateMark>
+      {since && (
+        <Text size="xs" c="dimmed" component="div">
+          since <Time at={since} />
+        </Text>
+      )}
       <Text size="xs" c="dimmed" className="foreign">
         {suspended.harbinger?.suspended_reason}
       </Text>
@@ -218,9 +254,9 @@ export function WebhooksTab() {
       {/* Open while the webhook is deleted: the form stays, with what was typed, and says so. */}
       {open === "edit" && selectedId !== undefined && <EditWebhook {...dialog} id={selectedId} />}
       {open === "test" && webhook && <TestDialog {...dialog} webhook={webhook} />}
-      {(open === "switch" || open === "resume") && webhook && (
-        <SwitchDialog {...dialog} webhook={webhook} resumes={open === "resume"} />
-      )}
+      {open === "switch" && webhook && <SwitchDialog {...dialog} webhook={webhook} />}
+      {open === "pause" && webhook && <PauseDialog {...dialog} webhook={webhook} />}
+      {open === "resume" && webhook && <ResumeDialog {...dialog} webhook={webhook} />}
       {open === "delete" && webhook && (
         <DeleteDialog
           projectId={projectId}

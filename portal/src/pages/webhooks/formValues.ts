@@ -16,6 +16,7 @@ export interface TargetValues {
   authHeader: string;
   verifyCertificate: boolean;
   extras: boolean;
+  strictOrder: boolean;
 }
 
 export interface WebhookValues {
@@ -38,6 +39,7 @@ export function newTarget(): TargetValues {
     authHeader: "",
     verifyCertificate: true,
     extras: true,
+    strictOrder: false,
   };
 }
 
@@ -66,6 +68,7 @@ export function valuesOf(webhook: Webhook): WebhookValues {
       authHeader: target.auth_header ?? "",
       verifyCertificate: !target.skip_cert_verify,
       extras: target.harbinger?.extras !== false,
+      strictOrder: target.harbinger?.strict_order === true,
     })),
   };
 }
@@ -81,7 +84,7 @@ export function targetsOf(values: WebhookValues): WebhookRequest["targets"] {
     type: target.type,
     address: target.address.trim(),
     skip_cert_verify: !target.verifyCertificate,
-    harbinger: { extras: target.extras },
+    harbinger: { extras: target.extras, strict_order: target.strictOrder },
     auth_header: authHeaderOf(target),
     payload_format: target.type === "http" ? target.payloadFormat : "",
   }));
@@ -98,7 +101,12 @@ export function requestOf(values: WebhookValues, enabled: boolean): WebhookReque
   };
 }
 
-/** The first target that the server stopped sending to, because its receiver is gone. */
+/** Held by a person: its deliveries are made and wait. */
+export function isPaused(webhook: Webhook) {
+  return webhook.harbinger?.paused !== undefined;
+}
+
+/** The first target that the server stopped sending to, because its receiver is gone or failed for long. */
 export function suspendedTarget(webhook: Webhook) {
   return webhook.targets.find((target) => target.harbinger?.suspended);
 }
