@@ -71,6 +71,7 @@ def pytest_itemcollected(item):
 
 def _end(server):
     try:
+        server.keep_metrics()
         server.stop()
     finally:
         if server in _running:

@@ -10,6 +10,7 @@ import os
 import re
 import urllib.parse
 
+from . import secrets
 from .openapi import SPEC
 from .server import ADMIN_PASSWORD, basic
 from .waiting import BOUND_S, wait_until
@@ -73,6 +74,7 @@ class Api:
             path += "?" + urllib.parse.urlencode(query)
         sent = dict(headers or {})
         if body is not None:
+            secrets.remember_targets(body)
             raw = json.dumps(body).encode()
             sent.setdefault("Content-Type", "application/json")
         if self.authorization is not None:
@@ -88,6 +90,9 @@ class Api:
         """The answer of an http.client response, checked; for requests that this client would not send."""
         headers = {name.lower(): value for name, value in got.getheaders()}
         answer = Answer(method, path, got.status, headers, got.read())
+        self.server.keep_answer(method, path, got.status, headers, answer.body)
+        if got.status == 201 and path.split("?")[0].endswith("/harbinger/tokens"):
+            secrets.remember(answer.json["token"])
         if expect is not None:
             assert answer.status == expect, f"{answer!r}, not {expect}"
         assert answer.header("X-Request-Id"), f"{answer!r} has no X-Request-Id"

@@ -19,9 +19,9 @@ _NAME_ERROR = 3
 
 
 class Names:
-    def __init__(self):
+    def __init__(self, port=0):
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind(("127.0.0.1", 0))
+        self._socket.bind(("127.0.0.1", port))
         self.address = f"127.0.0.1:{self._socket.getsockname()[1]}"
         self._lock = threading.Lock()
         self._turns, self._asked = {}, {}

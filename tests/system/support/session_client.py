@@ -9,6 +9,7 @@ import http.client
 import json
 import urllib.parse
 
+from . import secrets
 from .api import BASE, Api
 from .server import ADMIN_PASSWORD
 from .waiting import BOUND_S
@@ -55,6 +56,8 @@ class SessionClient:
             connection.endheaders(raw)
             got = connection.getresponse()
             self.set_cookies = [Cookie(value) for name, value in got.getheaders() if name.lower() == "set-cookie"]
+            for cookie in self.set_cookies:
+                secrets.remember(cookie.value)
             answer = Api(self.server).check_raw(method, path, got, expect)
         finally:
             connection.close()
