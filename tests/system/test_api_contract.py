@@ -79,6 +79,7 @@ BODIES = {
     "createToken": {"name": "x"}, "setEgress": {"allowed": []}, "setLogLevel": {"level": "info"},
     "createProject": {"project_name": "anonymous"},
     "testUnsavedWebhook": {"event_type": "PUSH_ARTIFACT"},
+    "pauseWebhook": {"mode": "hold"},
 }
 
 
@@ -191,7 +192,7 @@ def test_every_operation_lists_the_refusals_that_any_may_meet():
     for operation in OPERATIONS:
         assert "401" in operation.value["responses"], operation.id
     request_only = {"ConfigurationsChange", "LogLevel", "PasswordChange", "TokenReq", "ProjectReq", "WebhookPolicyReq",
-                    "WebhookTargetReq", "WebhookTestReq", "SavedWebhookTestReq"}
+                    "WebhookTargetReq", "WebhookTestReq", "SavedWebhookTestReq", "WebhookPauseReq", "WebhookResumeReq"}
     for name, schema in document["components"]["schemas"].items():
         if schema.get("type") == "object" and name not in request_only:
             assert "additionalProperties" in schema, f"{name} is open: {json.dumps(schema)[:200]}"

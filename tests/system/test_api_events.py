@@ -46,7 +46,7 @@ def test_every_type_of_event_is_taken_and_shown_as_it_was_sent(api, project, cas
     assert shown["type"] == sent["type"] and shown["occurred_at"] == sent["occurred_at"]
     assert shown["actor"] == in_our_order(sent.get("actor", {"kind": "user", "name": "admin"}))
     assert shown["artifacts"] == [in_our_order(one) for one in sent.get("artifacts", [])]
-    assert shown["source"] == {"kind": "api"}
+    assert shown["source"] == {"kind": "api", "instance": "admin"}
     data = in_our_order(sent.get("data") or {})
     assert set(data) <= set(shown["data"] or {})
     assert shown["repository"]["full_name"] == "/".join(filter(None, [project, sent.get("repository", {}).get("name")]))

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The client commands, as people and scripts use them. `harbinger listen` has test_listen.py."""
+import datetime
 import json
 import os
 import pty
@@ -237,13 +238,13 @@ def test_a_new_webhook_asks_for_everything_is_on_and_checks_certificates(cli, pr
 def test_every_option_of_a_webhook_reaches_the_server(cli, project):
     made = cli.json("webhook", "create", "--project", project, "--name", "all", "--url", "http://127.0.0.1:9999/",
                     "--format", "CloudEvents", "--event", "PUSH_ARTIFACT, DELETE_ARTIFACT", "--description", "what for",
-                    "--auth-header-stdin", "--skip-cert-verify", "--no-extras", "--tagged-only", "--disabled",
+                    "--auth-header-stdin", "--skip-cert-verify", "--no-extras", "--strict-order", "--tagged-only", "--disabled",
                     stdin="Bearer s3cret\n")
     assert made["description"] == "what for" and made["enabled"] is False
     assert made["event_types"] == ["PUSH_ARTIFACT", "DELETE_ARTIFACT"]
     assert made["harbinger"] == {"tagged": "only"}
     assert made["targets"] == [{"address": "http://127.0.0.1:9999/", "auth_header": "********", "payload_format": "CloudEvents",
-                                "skip_cert_verify": True, "type": "http", "harbinger": {"extras": False}}]
+                                "skip_cert_verify": True, "type": "http", "harbinger": {"extras": False, "strict_order": True}}]
     slack = cli.json("webhook", "create", "--project", project, "--name", "chat", "--type", "slack",
                      "--url", "https://hooks.slack.com/services/T/B/x")
     assert slack["targets"][0]["type"] == "slack" and "payload_format" not in slack["targets"][0]
@@ -251,13 +252,16 @@ def test_every_option_of_a_webhook_reaches_the_server(cli, project):
 
 def test_an_edit_changes_what_is_named_and_keeps_the_secret(cli, project, receiver):
     cli.run("webhook", "create", "--project", project, "--name", "e", "--url", receiver.url, "--auth-header", "Bearer one",
-            "--no-extras", "--tagged-only", "--description", "kept")
+            "--no-extras", "--strict-order", "--tagged-only", "--description", "kept")
+    order = {"strict_order": True}
     changed = cli.json("webhook", "edit", "e", "--project", project, "--event", "PUSH_ARTIFACT", "--name", "f")
     assert changed["event_types"] == ["PUSH_ARTIFACT"] and changed["name"] == "f" and changed["description"] == "kept"
-    assert changed["harbinger"] == {"tagged": "only"} and changed["targets"][0]["harbinger"] == {"extras": False}
+    assert changed["harbinger"] == {"tagged": "only"} and changed["targets"][0]["harbinger"] == {"extras": False, **order}
     submit(cli, project)
     assert receiver.next().header("Authorization") == "Bearer one"
     changed = cli.json("webhook", "edit", "f", "--project", project, "--extras", "--untagged-too", "--auth-header", "")
+    assert changed["targets"][0]["harbinger"] == order
+    changed = cli.json("webhook", "edit", "f", "--project", project, "--no-strict-order")
     assert "harbinger" not in changed and "harbinger" not in changed["targets"][0]
     assert "auth_header" not in changed["targets"][0]
 
@@ -276,6 +280,31 @@ def test_a_webhook_is_switched_off_and_on_and_removed(cli, project):
     assert f"project {project} has no webhook `s`" in cli.words("webhook", "show", "s", "--project", project)
     done = cli.run("webhook", "ls", "--project", project)
     assert done.stdout == "" and "harbinger webhook create" in done.stderr
+
+
+def test_a_webhook_is_paused_and_resumed(cli, api, project, receiver):
+    number = api.webhook(project, receiver.url, name="p")
+    at = ("p", "--project", project)
+    assert cli.out("webhook", "pause", *at, "--mode", "hold") == "paused webhook p: its deliveries wait until it is resumed\n"
+    assert "hold" in cli.out("webhook", "show", *at)
+    sent = api.submit(project)["id"]
+    assert cli.out("webhook", "resume", *at) == "resumed webhook p: what waits is sent\n"
+    assert receiver.next().header("webhook-id") == sent
+    assert cli.json("webhook", "pause", str(number), "--project", project, "--mode", "hold")["harbinger"] == {"paused": "hold"}
+    api.submit(project)
+    assert "harbinger" not in cli.json("webhook", "resume", *at, "--backlog", "drop")
+    assert [one["status"] for one in api.executions(project, number)] == ["Stopped", "Success"]
+    assert "no delivery is made" in cli.out("webhook", "pause", *at, "--mode", "skip")
+    assert cli.json("webhook", "show", *at)["enabled"] is False
+
+
+def test_pausing_asks_for_a_mode_and_resuming_for_a_backlog_that_there_is(cli, api, project, receiver):
+    api.webhook(project, receiver.url, name="p")
+    at = ("p", "--project", project)
+    assert "--mode takes hold or skip" in cli.words("webhook", "pause", *at, code=USAGE)
+    assert "--mode takes hold or skip" in cli.words("webhook", "pause", *at, "--mode", "stop", code=USAGE)
+    assert "--backlog takes keep or drop" in cli.words("webhook", "resume", *at, "--backlog", "some", code=USAGE)
+    assert "has no webhook `q`" in cli.words("webhook", "pause", "q", "--project", project, "--mode", "hold")
 
 
 def test_the_servers_words_on_a_wrong_webhook_are_shown(cli, project):
@@ -445,6 +474,30 @@ def test_the_ingest_log_and_the_audit_are_shown(cli, server, project):
                "audited" in row["SUBJECT"] for row in rows(cli.out("audit", "ls")))
 
 
+def test_the_audit_is_narrowed_by_project_actor_operation_kind_and_time(cli, project):
+    def subjects(*options):
+        return [(one["operation"], one["subject"]) for one in cli.json("audit", "ls", "--project", project, *options)]
+
+    before = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(seconds=1)
+    cli.run("webhook", "create", "--project", project, "--name", "one", "--url", "http://127.0.0.1:9999/")
+    cli.run("webhook", "rm", "one", "--project", project)
+    everything = [("delete", f"{project}/one"), ("create", f"{project}/one"), ("create", project)]
+    assert subjects() == subjects("--actor", "admin") == subjects("--since", "7d") == everything
+    assert subjects("--since", before.strftime("%Y-%m-%dT%H:%M:%SZ"))[:2] == everything[:2]
+    assert subjects("--operation", "create", "--kind", "policy") == [("create", f"{project}/one")]
+    assert subjects("--actor", "nobody") == []
+    assert subjects("--since", (before + datetime.timedelta(days=1)).isoformat()) == []
+    row = rows(cli.out("audit", "ls", "--project", project, "--operation", "create", "--kind", "policy"))[0]
+    assert row["FIELDS"].startswith("name, enabled, event_types, targets[0].type")
+    assert all(one["operation"] == "login refused" for one in cli.json("audit", "ls", "--operation", "login refused"))
+
+
+@pytest.mark.parametrize("options", [("--since", "yesterday"), ("--since", "-1d"), ("--since", "9999999d"), ("--actor", "a,b"),
+                                     ("--kind", "")])
+def test_an_audit_of_what_cannot_be_asked_for_is_refused(cli, options):
+    assert options[0] in cli.words("audit", "ls", *options, code=USAGE)
+
+
 # ---- help --------------------------------------------------------------------------------------------------------------------------
 
 
@@ -491,6 +544,8 @@ def test_bash_completes_commands_verbs_and_options(anonymous):
     assert complete(text, ["harbinger", "web"], 1) == ["webhook"]
     assert complete(text, ["harbinger", "webhook", "e"], 2) == ["events", "edit", "enable"]
     assert complete(text, ["harbinger", "webhook", "create", "--pro"], 3) == ["--project"]
+    assert complete(text, ["harbinger", "webhook", "pause", "--m"], 3) == ["--mode"]
+    assert complete(text, ["harbinger", "webhook", "resume", "--b"], 3) == ["--backlog"]
     assert complete(text, ["harbinger", "listen", "--ex"], 2) == ["--exec"]
     assert set(complete(text, ["harbinger", ""], 1)) >= {noun for noun, _ in commands()} | {"serve"}
 

@@ -13,6 +13,7 @@ from support.api import push_event
 from support.raw import Raw, read_head
 from support.receiver import Answer, redirect
 from support.registry import free_port
+from support.secrets import secret
 from support.waiting import BOUND_S, wait_until
 
 PERMANENT_TRIES = 3  # retry.permanent_tries
@@ -197,7 +198,7 @@ FAILURES = {
 @pytest.mark.parametrize("case", FAILURES)
 def test_a_failed_try_is_repeated_with_the_same_id_and_bytes(api, project, receiver, case):
     answer, outcome, status = FAILURES[case]
-    policy = api.webhook(project, receiver.url, auth_header="Bearer s3cret")
+    policy = api.webhook(project, receiver.url, auth_header=f"Bearer {secret('header')}")
     receiver.answers(answer)
     event = api.submit(project)
     first, second = receiver.take(2)
@@ -206,7 +207,7 @@ def test_a_failed_try_is_repeated_with_the_same_id_and_bytes(api, project, recei
     assert first.header("X-Harbinger-Delivery") == second.header("X-Harbinger-Delivery")
     assert [one.header("X-Harbinger-Attempt") for one in (first, second)] == ["1", "2"]
     assert int(first.header("webhook-timestamp")) <= int(second.header("webhook-timestamp"))
-    assert first.header("Authorization") == second.header("Authorization") == "Bearer s3cret"
+    assert first.header("Authorization") == second.header("Authorization") == f"Bearer {secret('header')}"
     tries = ended(api, project, policy)["attempts"]
     assert [one["outcome"] for one in tries] == [outcome, "success"]
     assert [one.get("status") for one in tries] == [status, 200]
@@ -526,6 +527,21 @@ def test_deleting_a_policy_ends_its_retries(api, project, receiver, marker):
     assert len(receiver.requests) == seen
 
 
+def test_a_request_whose_kept_connection_dies_after_the_delete_is_not_sent_on_a_new_one(api, project, receiver, marker):
+    policy = api.webhook(project, receiver.url)
+    api.submit(project)
+    receiver.next()
+    api.execution_ended(project, policy, 1)
+    release = threading.Event()
+    receiver.always(Answer(hold=release, close=True))
+    api.submit(project)
+    assert receiver.next().connection == 1  # the kept one, which may be dead already when a request is sent on it
+    api.delete(policy_path(project, policy))
+    release.set()
+    marker.pass_by(4)
+    assert len(receiver.requests) == 2
+
+
 @pytest.mark.busy
 def test_no_request_begins_after_a_delete_was_answered(api, project, new_receiver, marker):
     """Under load, several times: what the receiver has accepted by the time of the answer is all there is, but for
@@ -589,7 +605,7 @@ def test_notifications_switched_off_record_events_and_deliver_none(new_server, a
 def test_execution_task_log_and_delivery_agree_with_what_the_receiver_saw(api, project, receiver):
     receiver.answers(Answer(500, headers={"X-Trace": "t-1", "Set-Cookie": "session=of-the-receiver"}, body=b"database\nis \"down\""))
     policy = api.webhook(project, receiver.url.replace("http://", "http://us:pw@") + "/hook/secret?key=k",
-                         auth_header="Bearer s3cret", payload_format="CloudEvents")
+                         auth_header=f"Bearer {secret('header')}", payload_format="CloudEvents")
     event = api.submit(project)
     first, second = receiver.take(2)
     execution = api.execution_ended(project, policy)[0]
@@ -622,7 +638,7 @@ def test_execution_task_log_and_delivery_agree_with_what_the_receiver_saw(api, p
     # An answer cannot write lines of its own into the log.
     assert "database\\nis" in log and "\nis " not in log
     everything = log + json.dumps([execution, tasks, shown["attempts"]])
-    assert "s3cret" not in everything and "us:pw" not in everything
+    assert secret("header") not in everything and "us:pw" not in everything
 
 
 def test_a_delivery_sent_again_is_a_new_one_of_the_same_event_and_bytes(api, project, receiver):

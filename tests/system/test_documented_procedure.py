@@ -10,6 +10,7 @@ import re
 import pytest
 from support.browser import JS, sign_in
 from support.receiver import Answer
+from support.secrets import secret
 from support.server import ADMIN_PASSWORD
 from support.waiting import wait_until
 
@@ -455,7 +456,7 @@ def test_delete_says_what_it_cancels(page, receiver, api, project):
 
 
 def test_a_selected_webhook_shows_its_executions_their_tasks_and_log(page, registry, images, receiver, api, project):
-    number = api.webhook(project, f"{receiver.url}/hook", name="ci", auth_header="Bearer s3cr3t")
+    number = api.webhook(project, f"{receiver.url}/hook", name="ci", auth_header=f"Bearer {secret('header')}")
     receiver.answers(Answer(500, body=b"not today"))
     receiver.always(Answer(202, headers={"X-Build": "17"}, body=b"queued"))
     open_webhooks(page, project)
@@ -480,7 +481,7 @@ def test_a_selected_webhook_shows_its_executions_their_tasks_and_log(page, regis
     newest = attempts.get_by_role("region", name=re.compile("Attempt 2"))
     newest.get_by_text("queued").first().wait_for()
     newest.get_by_role("table", name="Request headers").get_by_text("********").wait_for()
-    assert "s3cr3t" not in page.content()
+    assert secret("header") not in page.content()
     assert project in page.get_by_role("region", name="Request body", exact=True).text_content()
     log = page.get_by_role("region", name="Log", exact=True)
     log.get_by_role("button", name="Show the log").click()

@@ -7,6 +7,7 @@ import pytest
 
 from support.names import Names
 from support.receiver import Answer, Receiver
+from support.secrets import secret
 from support.server import basic
 from support.waiting import wait_until
 
@@ -207,7 +208,7 @@ def test_a_name_that_resolves_to_an_allowed_address_is_delivered_to(rebinding):
                                      ["0.0.0.0"], ["::"]])
 def test_one_forbidden_address_refuses_the_whole_answer(rebinding, answers):
     rebinding.names.answers("hook.example", answers)
-    policy = rebinding.webhook("hook.example", auth_header="Bearer s3cret")
+    policy = rebinding.webhook("hook.example", auth_header=f"Bearer {secret('header')}")
     rebinding.api.submit("names")
     result = shown(rebinding.api, "names", policy)
     # A refusal gets three tries: an administrator may allow it meanwhile.

@@ -455,7 +455,8 @@ def test_every_dialog_and_empty_state_is_accessible_and_fits(signed_in_page, ser
     page.get_by_role("menuitem", name="EDIT", exact=True).wait_for()
     shown(page, "action-menu", theme, size)
     page.keyboard.press("Escape")
-    for item, title, name in (("DELETE", "Delete Webhook", "delete"), ("DEACTIVATE", "Deactivate Webhook", "deactivate")):
+    for item, title, name in (("DELETE", "Delete Webhook", "delete"), ("DEACTIVATE", "Deactivate Webhook", "deactivate"),
+                              ("PAUSE", "Pause Webhook", "pause")):
         act(page, item)
         dialog = dialog_of(page, title)
         dialog.get_by_text("Nothing waits.").wait_for()

@@ -14,6 +14,7 @@ import pytest
 
 from support.receiver import Answer
 from support.registry import envelope, notification
+from support.secrets import secret
 from support.server import ADMIN_PASSWORD, basic, binary
 from support.waiting import BOUND_S, wait_until
 
@@ -125,6 +126,9 @@ def written(folder, text):
     ("log:\n  level: info\n level: warn\n", 3, ""),
     ("log: {level: info\n", 2, ""),
     ("a: &x 1\nb: *x\n", 1, ""),
+    ("'':\n  log.level: info\n", 1, "a key is empty"),
+    ('"log.level\\0x": info\n', 1, "a zero byte"),
+    ("log.level: info\n---\nlog.level: warn\n", 2, "a second document"),
 ])
 def test_a_setting_that_is_unknown_or_ill_typed_is_refused_with_file_and_line(tmp_path, text, line, words):
     path = written(tmp_path, text)
@@ -575,14 +579,15 @@ def test_secrets_do_not_reach_the_log(new_server, api_of, receiver):
     api = api_of(server)
     api.project("secret")
     receiver.answers(Answer(400, body=b"no"), Answer(reset=True))
-    policy = api.webhook("secret", receiver.url.replace("http://", "http://user:t0p-pw@") + "/services/T0P-PATH?key=T0P-KEY",
-                         auth_header="Bearer T0P-HEADER")
+    password, path, key, header = (secret(name) for name in ("password", "path", "key", "header"))
+    policy = api.webhook("secret", f"{receiver.url.replace('http://', f'http://user:{password}@')}/services/{path}?key={key}",
+                         auth_header=f"Bearer {header}")
     api.submit("secret")
     api.execution_ended("secret", policy)
     log = server.log()
     assert "delivery" in log
-    for secret in ("t0p-pw", "T0P-PATH", "T0P-KEY", "T0P-HEADER", ADMIN_PASSWORD, "ingest-token-of-the-tests"):
-        assert secret not in log
+    for value in (password, path, key, header, ADMIN_PASSWORD, "ingest-token-of-the-tests"):
+        assert value not in log
 
 
 # -- stop and reload --------------------------------------------------------------------------------------------------

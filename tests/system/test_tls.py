@@ -10,6 +10,7 @@ import ssl
 import pytest
 
 from support.receiver import Answer
+from support.secrets import secret
 from support.server import ADMIN_PASSWORD, basic
 from support.waiting import BOUND_S, wait_until
 
@@ -56,7 +57,7 @@ def test_a_receiver_with_a_known_authority_gets_its_deliveries(trusting, new_rec
 def test_a_certificate_that_does_not_hold_is_refused_and_the_try_says_why(trusting, new_receiver, certificates,
                                                                          certificate, name):
     receiver = new_receiver(tls=getattr(certificates, certificate), name=name)
-    policy = trusting.webhook("tls", receiver.url, skip_cert_verify=False, auth_header="Bearer s3cret")
+    policy = trusting.webhook("tls", receiver.url, skip_cert_verify=False, auth_header=f"Bearer {secret('header')}")
     trusting.submit("tls")
     first, second = tries(trusting, "tls", policy, 2)[:2]
     for attempt in (first, second):
@@ -179,6 +180,24 @@ def test_the_listener_speaks_tls_and_says_so_in_the_ready_line(listener):
     assert status == 200 and b'"admin"' in body
     assert connection.sock.version() in ("TLSv1.2", "TLSv1.3")
     connection.close()
+
+
+@pytest.mark.parametrize("age_s, header", [(None, "max-age=31536000"), (60, "max-age=60"), (0, None)])
+def test_browsers_are_told_to_stay_with_https(new_server, certificates, age_s, header):
+    settings = {"tls.cert_file": certificates.good[0], "tls.key_file": certificates.good[1], "tls.hsts_max_age_s": age_s}
+    server = new_server(settings=settings)
+    context = ssl.create_default_context(cafile=certificates.ca)
+    connection = http.client.HTTPSConnection("localhost", server.port, timeout=BOUND_S, context=context)
+    for path in ("/", "/api/v2.0/ping", "/nowhere"):
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        answer.read()
+        assert answer.headers.get_all("Strict-Transport-Security") == (header and [header])
+    connection.close()
+
+
+def test_without_tls_nothing_is_said_of_https(server):
+    assert "strict-transport-security" not in server.request("GET", "/api/v2.0/ping")[1]  # RFC 6797 7.2
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated")

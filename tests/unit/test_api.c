@@ -559,9 +559,9 @@ static void test_changes_are_in_the_audit(void **state) {
   assert_int_equal(ask(world, "GET /api/v2.0/harbinger/audit", USER, NULL), 403);
   assert_int_equal(ask(world, "GET /api/v2.0/harbinger/audit", ADMIN, NULL), 200);
   assert_true(said(world, "\r\nX-Total-Count: 3\r\n"));
-  assert_true(said(world,
-                   "{\"actor\":\"admin\",\"address\":\"127.0.0.1\",\"at\":\"2026-08-21T08:13:20.000Z\",\"id\":2,"
-                   "\"kind\":\"project\",\"operation\":\"delete\",\"request_id\":\"r-7\",\"subject\":\"team-a\"}"));
+  assert_true(said(world, "{\"actor\":\"admin\",\"address\":\"127.0.0.1\",\"at\":\"2026-08-21T08:13:20.000Z\",\"id\":2,"
+                          "\"kind\":\"project\",\"operation\":\"delete\",\"project\":\"team-a\",\"request_id\":\"r-7\","
+                          "\"subject\":\"team-a\"}"));
   assert_true(said(world, "\"kind\":\"egress\",\"operation\":\"allow\"") && said(world, "\"subject\":\"10.0.0.0/8\""));
   assert_int_equal(ask(world, "GET /api/v2.0/harbinger/audit?q=kind%3Degress", ADMIN, NULL), 200);
   assert_true(said(world, "\r\nX-Total-Count: 1\r\n"));

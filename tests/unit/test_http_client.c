@@ -303,6 +303,20 @@ static void test_a_stale_connection_is_replaced_once(void **state) {
   assert_true(call.result.request_sent);
 }
 
+static void test_a_stale_connection_is_not_replaced_once_the_caller_forbids_it(void **state) {
+  struct client_fixture *fixture = *state;
+  struct test_call call;
+  test_call_run(fixture, &call);
+  start_unanswered(fixture, &call);
+  assert_true(http_call_request_started(call.call));
+  http_call_once(call.call);
+  peer_close(newest(fixture));
+  test_call_wait(fixture, &call);
+  assert_int_equal(call.result.outcome, HTTP_OUTCOME_CLOSED);
+  assert_int_equal(fixture->receiver->requests, 2);
+  assert_int_equal(fixture->receiver->accepted, 1);
+}
+
 static void test_a_request_is_sent_at_most_twice(void **state) {
   struct client_fixture *fixture = *state;
   struct test_call call;
@@ -476,6 +490,7 @@ int main(void) {
       TEST(test_a_trickling_head_runs_into_the_total_deadline),
       TEST(test_a_trickling_body_leaves_the_status_to_decide),
       TEST(test_a_stale_connection_is_replaced_once),
+      TEST(test_a_stale_connection_is_not_replaced_once_the_caller_forbids_it),
       TEST(test_a_request_is_sent_at_most_twice),
       TEST(test_a_reused_connection_that_began_to_answer_is_not_replaced),
       TEST(test_an_idle_connection_that_the_peer_closed_is_dropped),

@@ -490,6 +490,7 @@ static void test_views_show_secrets_to_whom_they_may(void **state) {
        .format = PAYLOAD_SLACK,
        .skip_cert_verify = true,
        .suspended = true,
+       .suspended_at_us = INT64_C(1787300000500000),
        .suspended_reason = STR("gone")},
   };
   enum event_type types[] = {EVENT_PUSH_ARTIFACT, EVENT_DELETE_ARTIFACT};
@@ -504,14 +505,16 @@ static void test_views_show_secrets_to_whom_they_may(void **state) {
                           .targets = targets,
                           .targets_len = 2,
                           .tagged_only = true,
+                          .paused = true,
                           .created_at_us = INT64_C(1787300000123456),
                           .updated_at_us = INT64_C(1787300001000000)};
 #define HEAD                                                                                                          \
   "{\"creation_time\":\"2026-08-21T08:13:20.123Z\",\"creator\":\"alice\",\"description\":\"a < b\",\"enabled\":true," \
   "\"event_types\":[\"PUSH_ARTIFACT\",\"DELETE_ARTIFACT\"],\"id\":3,\"name\":\"ci\",\"project_id\":7,\"targets\":["
-#define TAIL                                                                                         \
-  "\"skip_cert_verify\":true,\"type\":\"slack\",\"harbinger\":{\"extras\":false,\"suspended\":true," \
-  "\"suspended_reason\":\"gone\"}}],\"update_time\":\"2026-08-21T08:13:21.000Z\",\"harbinger\":{\"tagged\":\"only\"}}"
+#define TAIL                                                                                                          \
+  "\"skip_cert_verify\":true,\"type\":\"slack\",\"harbinger\":{\"extras\":false,\"suspended\":true,"                  \
+  "\"suspended_reason\":\"gone\"}}],\"update_time\":\"2026-08-21T08:13:21.000Z\",\"harbinger\":{\"paused\":\"hold\"," \
+  "\"suspended\":[{\"reason\":\"gone\",\"since\":\"2026-08-21T08:13:20.500Z\",\"target\":1}],\"tagged\":\"only\"}}"
 
   (void)state;
   assert_view(&policy, POLICY_VIEW_READER,

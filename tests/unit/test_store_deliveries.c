@@ -27,7 +27,7 @@ static void is_sound(struct fixture *f) {
   struct store_finding *findings;
   size_t len;
 
-  assert_int_equal(store_check(f->reader, f->arena, &findings, &len, &f->err), 0);
+  assert_int_equal(store_check(f->store, NULL, f->arena, &findings, &len, &f->err), 0);
   if (len)
     fail_msg("%.*s", STR_ARG(findings[0].what));
 }
@@ -424,7 +424,7 @@ static void test_the_check_finds_what_is_missing(void **state) {
   (void)fixture_push(f, "demo");
   is_sound(f);
   fixture_exec(f, "DELETE FROM event");
-  assert_int_equal(store_check(f->reader, f->arena, &findings, &len, &f->err), 0);
+  assert_int_equal(store_check(f->store, NULL, f->arena, &findings, &len, &f->err), 0);
   assert_int_equal(len, 1);
   assert_true(str_eq_c(findings[0].what, "delivery 1 has no event (1)"));
 }

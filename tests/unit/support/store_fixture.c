@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "support/store_fixture.h"
 
-#include <dirent.h>
+#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -78,19 +78,13 @@ struct fixture *fixture_new(void) {
   return f;
 }
 
-static void remove_directory(const char *dir) {
-  char path[512];
-  DIR *listing = opendir(dir);
+static int remove_entry(const char *path, const struct stat *st, int kind, struct FTW *at) {
+  (void)st, (void)kind, (void)at;
+  return remove(path);
+}
 
-  for (struct dirent *entry; listing && (entry = readdir(listing)) != NULL;) {
-    if (entry->d_name[0] == '.')
-      continue;
-    (void)snprintf(path, sizeof(path), "%s/%s", dir, entry->d_name);
-    (void)unlink(path);
-  }
-  if (listing)
-    (void)closedir(listing);
-  (void)rmdir(dir);
+static void remove_directory(const char *dir) {
+  (void)nftw(dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 void fixture_free(struct fixture *f) {
