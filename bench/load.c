@@ -1,81 +1,106 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sends notifications of Distribution, 1 KB and one event each, over keep-alive connections, as fast as they are answered
-// or at a rate. Against /ingest/distribution it is the registry; against a receiver it is the raw client that deliveries
-// are compared with.
+// Sends requests over keep-alive connections, as fast as they are answered or on a fixed schedule. Against
+// /ingest/distribution it is the registry; against a receiver it is the raw client that deliveries are compared with;
+// with --manifest it is the client of a registry.
 //
-//   load HOST-ADDRESS PORT PATH TOKEN PROJECT CONNECTIONS COUNT RATE [LOG]
+//   load --to PORT --count N [--path PATH] [--token T] [--connections N] [--rate PER-SECOND] [--projects N] [--base N]
+//        [--first N] [--ca FILE] [--close] [--manifest FILE] [--log FILE]
 //
-// RATE 0: as fast as possible. LOG: a line `number sent_us answered_us` per request. The outcome is one JSON object.
+// The number of a request (--first and up) is in its tag; its project is number % projects + base. --rate 0: as fast as
+// possible. --close: a new connection each, TLS resumed. --log: three 64-bit numbers a request: due_us, sent_us,
+// answered_us. A late answer holds the schedule of the others back only when all connections wait, and what was due is
+// counted from when it was due. The outcome is one JSON object.
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <getopt.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "request.h"
+#include "secure.h"
 #include "wall.h"
 
-enum { BODY_BYTES = 1024, REQUEST_MAX_BYTES = 2048, ANSWER_MAX_BYTES = 8192, CONNECTIONS_MAX = 1024, EVENTS_MAX = 64 };
+enum { ANSWER_MAX_BYTES = 8192, CONNECTIONS_MAX = 1024, EVENTS_MAX = 64, FILE_MAX_BYTES = 2048 };
 
 struct connection {
   int fd;
-  int64_t number; // of the request on its way
+  bool waits; // for an answer
+  SSL *ssl;
+  size_t index; // of the request on its way
   size_t answer_len;
   char answer[ANSWER_MAX_BYTES];
 };
 
-struct sent {
-  int64_t sent_us, answered_us;
+struct times {
+  int64_t due_us, sent_us, answered_us;
 };
 
 struct load {
-  const char *host, *path, *token, *project;
-  int64_t count, rate, next, answered, failed, start_us;
-  uint64_t nonce; // two runs on one server are not each other's duplicates
-  struct sent *sent;
+  size_t count, next, answered, failed, resumed;
+  int64_t rate, start_us;
+  uint64_t first, projects, base;
+  const char *log;
+  bool closes;
+  struct sockaddr_in to;
+  SSL_CTX *tls;
+  SSL_SESSION *session;
+  struct request request;
+  struct times *times;
   int epoll;
-  size_t connections_len, idle_len;
+  size_t connections_len, idle_first, idle_len;
   struct connection *connections;
-  struct connection *idle[CONNECTIONS_MAX];
+  struct connection *idle[CONNECTIONS_MAX]; // a ring: who never speaks would be closed after a while, as it should be
 };
 
-static size_t write_body(const struct load *load, int64_t number, char out[BODY_BYTES + 1]) {
-  int len = snprintf(
-      out, BODY_BYTES + 1,
-      "{\"events\":[{\"id\":\"%016llx-%016llx\",\"timestamp\":\"2026-08-21T08:13:20.402973972Z\",\"action\":\"push\","
-      "\"target\":{\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\",\"size\":528,"
-      "\"digest\":\"sha256:%032llx%016llx%016llx\",\"length\":528,\"repository\":\"%s/app\","
-      "\"url\":\"http://registry.example.com:5000/v2/%s/app/manifests/latest\",\"tag\":\"n%lld\"},"
-      "\"request\":{\"id\":\"%016llx\",\"addr\":\"192.0.2.7:41952\",\"host\":\"registry.example.com:5000\","
-      "\"method\":\"PUT\",\"useragent\":\"skopeo/1.9.3\"},\"actor\":{\"name\":\"alice\"},"
-      "\"source\":{\"addr\":\"node:5000\",\"instanceID\":\"a53db899-3b4b-4a62-a067-8dd013beaca4\"}}]}",
-      (unsigned long long)load->nonce, (unsigned long long)number, 0ULL, (unsigned long long)load->nonce,
-      (unsigned long long)number, load->project, load->project, (long long)number, (unsigned long long)number);
-  if (len < 0 || len > BODY_BYTES)
-    give_up("load", "the project's name is too long");
-  memset(out + len, ' ', (size_t)(BODY_BYTES - len));
-  return BODY_BYTES;
+static void open_connection(struct load *load, struct connection *connection) {
+  const int on = 1;
+  connection->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (connection->fd < 0 || connect(connection->fd, (const struct sockaddr *)&load->to, sizeof load->to) != 0)
+    give_up("load", "cannot connect");
+  (void)setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  if (load->tls) {
+    connection->ssl = secure_wrap(load->tls, connection->fd, 0, load->session);
+    if (SSL_do_handshake(connection->ssl) != 1)
+      give_up("load", "no TLS with the server");
+    load->resumed += SSL_session_reused(connection->ssl) == 1;
+  }
+  if (fcntl(connection->fd, F_SETFL, O_NONBLOCK) != 0)
+    give_up("load", "fcntl");
+  struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
+  if (epoll_ctl(load->epoll, EPOLL_CTL_ADD, connection->fd, &event) != 0)
+    give_up("load", "epoll_ctl");
 }
 
-static void send_next(struct load *load, struct connection *connection) {
-  char body[BODY_BYTES + 1], request[REQUEST_MAX_BYTES];
-  int64_t number = load->next++;
-  size_t body_len = write_body(load, number, body);
-  int head = snprintf(request, sizeof request,
-                      "POST %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\n"
-                      "Content-Length: %zu\r\n\r\n",
-                      load->path, load->host, load->token, body_len);
-  if (head < 0 || (size_t)head + body_len > sizeof request)
-    give_up("load", "the request is too long");
-  memcpy(request + head, body, body_len);
-  connection->number = number;
+// The ticket of an answered connection opens the next.
+static void reopen(struct load *load, struct connection *connection) {
+  if (connection->ssl) {
+    SSL_SESSION_free(load->session);
+    load->session = SSL_get1_session(connection->ssl);
+  }
+  secure_close(connection->ssl, connection->fd);
+  connection->ssl = NULL;
+  open_connection(load, connection);
+}
+
+static void send_next(struct load *load, struct connection *connection, int64_t due_us) {
+  size_t index = load->next++;
+  uint64_t number = load->first + index;
+
+  request_number(&load->request, number, number % load->projects + load->base);
+  connection->waits = true;
+  connection->index = index;
   connection->answer_len = 0;
-  load->sent[number].sent_us = wall_us();
+  load->times[index].sent_us = wall_us();
+  load->times[index].due_us = due_us ? due_us : load->times[index].sent_us;
   // 2 KB into an empty socket: it takes them at once, or the connection is gone.
-  if (send(connection->fd, request, (size_t)head + body_len, MSG_NOSIGNAL) != (ssize_t)((size_t)head + body_len))
+  if (secure_write(connection->ssl, connection->fd, load->request.bytes, load->request.len) !=
+      (ssize_t)load->request.len)
     give_up("load", "cannot send");
 }
 
@@ -83,27 +108,36 @@ static void begin(struct load *load, struct connection *connection) {
   if (load->next == load->count)
     return;
   if (load->rate > 0)
-    load->idle[load->idle_len++] = connection;
+    load->idle[(load->idle_first + load->idle_len++) % CONNECTIONS_MAX] = connection;
   else
-    send_next(load, connection);
+    send_next(load, connection, 0);
 }
 
 static void on_answer(struct load *load, struct connection *connection) {
-  load->sent[connection->number].answered_us = wall_us();
+  load->times[connection->index].answered_us = wall_us();
   load->answered++;
+  connection->waits = false;
   if (memcmp(connection->answer, "HTTP/1.1 2", 10) != 0 && load->failed++ == 0)
     fprintf(stderr, "load: %.*s\n", (int)connection->answer_len, connection->answer);
+  if (load->closes && load->next < load->count)
+    reopen(load, connection);
   begin(load, connection);
 }
 
 static void on_ready(struct load *load, struct connection *connection) {
-  ssize_t got = recv(connection->fd, connection->answer + connection->answer_len,
-                     sizeof connection->answer - connection->answer_len, MSG_DONTWAIT);
-  if (got < 0 && errno == EAGAIN)
-    return;
-  if (got <= 0)
-    give_up("load", "the server has closed a connection");
-  connection->answer_len += (size_t)got;
+  do {
+    ssize_t got = secure_read(connection->ssl, connection->fd, connection->answer + connection->answer_len,
+                              sizeof connection->answer - connection->answer_len);
+    if (got == SECURE_AGAIN)
+      return;
+    if (got == SECURE_GONE && !connection->waits && load->closes) {
+      (void)epoll_ctl(load->epoll, EPOLL_CTL_DEL, connection->fd, NULL);
+      return;
+    }
+    if (got == SECURE_GONE)
+      give_up("load", "the server has closed a connection");
+    connection->answer_len += (size_t)got;
+  } while (connection->ssl && SSL_pending(connection->ssl) > 0);
   const char *end = memmem(connection->answer, connection->answer_len, "\r\n\r\n", 4);
   if (!end)
     return;
@@ -112,37 +146,20 @@ static void on_ready(struct load *load, struct connection *connection) {
     on_answer(load, connection);
 }
 
-// Sends what is due at the rate; returns the nanoseconds until the next is, or -1 for no limit.
+// Sends what is due; returns the nanoseconds until the next is, or -1 for no limit.
 static int64_t send_due(struct load *load) {
   while (load->rate > 0 && load->next < load->count) {
-    int64_t due_us = load->start_us + load->next * 1000000 / load->rate, now_us = wall_us();
+    int64_t due_us = load->start_us + (int64_t)load->next * 1000000 / load->rate, now_us = wall_us();
     if (due_us > now_us)
       return (due_us - now_us) * 1000;
     if (load->idle_len == 0)
       break;
-    // In turn: a connection that never speaks is closed after a while, as it should be.
-    struct connection *first = load->idle[0];
-    memmove(&load->idle[0], &load->idle[1], --load->idle_len * sizeof load->idle[0]);
-    send_next(load, first);
+    struct connection *first = load->idle[load->idle_first];
+    load->idle_first = (load->idle_first + 1) % CONNECTIONS_MAX;
+    load->idle_len--;
+    send_next(load, first, due_us);
   }
   return -1;
-}
-
-static void connect_all(struct load *load, const char *address, const char *port) {
-  struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)strtoul(port, NULL, 10))};
-  if (inet_pton(AF_INET, address, &to.sin_addr) != 1)
-    give_up("load", "no IPv4 address");
-  for (size_t i = 0; i < load->connections_len; i++) {
-    struct connection *connection = &load->connections[i];
-    const int on = 1;
-    connection->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (connection->fd < 0 || connect(connection->fd, (const struct sockaddr *)&to, sizeof to) != 0)
-      give_up("load", "cannot connect");
-    (void)setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
-    if (epoll_ctl(load->epoll, EPOLL_CTL_ADD, connection->fd, &event) != 0)
-      give_up("load", "epoll_ctl");
-  }
 }
 
 static void run(struct load *load) {
@@ -161,59 +178,135 @@ static void run(struct load *load) {
   }
 }
 
-static int compare(const void *a, const void *b) {
-  int64_t left = *(const int64_t *)a, right = *(const int64_t *)b;
-  return (left > right) - (left < right);
+static void write_log(const struct load *load) {
+  FILE *out = fopen(load->log, "w");
+  if (!out || fwrite(load->times, sizeof *load->times, load->count, out) != load->count || fclose(out) != 0)
+    give_up("load", load->log);
 }
 
-static void report(const struct load *load, int64_t end_us, const char *log) {
-  int64_t *took = calloc((size_t)load->count, sizeof *took);
-  FILE *out = log ? fopen(log, "w") : NULL;
-  if (!took || (log && !out))
+static void report(const struct load *load, int64_t end_us, int64_t cpu_us) {
+  int64_t *took = calloc(load->count, sizeof *took);
+  if (!took)
     give_up("load", "cannot keep the times");
-  for (int64_t i = 0; i < load->count; i++) {
-    took[i] = load->sent[i].answered_us - load->sent[i].sent_us;
-    if (out)
-      fprintf(out, "%lld %lld %lld\n", (long long)i, (long long)load->sent[i].sent_us,
-              (long long)load->sent[i].answered_us);
-  }
-  if (out && fclose(out) != 0)
-    give_up("load", "cannot write the log");
-  qsort(took, (size_t)load->count, sizeof *took, compare);
-  struct rusage usage;
-  getrusage(RUSAGE_SELF, &usage);
+  for (size_t i = 0; i < load->count; i++)
+    took[i] = load->times[i].answered_us - load->times[i].due_us;
+  qsort(took, load->count, sizeof *took, compare_numbers);
   double seconds = (double)(end_us - load->start_us) / 1e6;
-  int64_t cpu_us = (int64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000 + usage.ru_utime.tv_usec +
-                   usage.ru_stime.tv_usec;
-  printf("{\"count\":%lld,\"failed\":%lld,\"seconds\":%.3f,\"per_second\":%.0f,\"p50_us\":%lld,\"p99_us\":%lld,"
-         "\"cpu_us_each\":%.1f}\n",
-         (long long)load->count, (long long)load->failed, seconds, (double)load->count / seconds,
+  printf("{\"count\":%zu,\"failed\":%zu,\"resumed\":%zu,\"start_us\":%lld,\"seconds\":%.3f,\"per_second\":%.1f,"
+         "\"p50_us\":%lld,\"p99_us\":%lld,\"cpu_us_each\":%.2f}\n",
+         load->count, load->failed, load->resumed, (long long)load->start_us, seconds, (double)load->count / seconds,
          (long long)took[load->count / 2], (long long)took[load->count * 99 / 100],
          (double)cpu_us / (double)load->count);
   free(took);
 }
 
+static int64_t cpu_spent_us(void) {
+  struct rusage usage;
+  getrusage(RUSAGE_SELF, &usage);
+  return (int64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000 + usage.ru_utime.tv_usec +
+         usage.ru_stime.tv_usec;
+}
+
+static void read_file(const char *path, char into[static FILE_MAX_BYTES]) {
+  FILE *in = fopen(path, "r");
+  if (!in)
+    give_up("load", path);
+  into[fread(into, 1, FILE_MAX_BYTES - 1, in)] = '\0';
+  fclose(in);
+}
+
+static const struct option options[] = {
+    {"to", required_argument, NULL, 't'},
+    {"count", required_argument, NULL, 'n'},
+    {"path", required_argument, NULL, 'p'},
+    {"token", required_argument, NULL, 'k'},
+    {"connections", required_argument, NULL, 'c'},
+    {"rate", required_argument, NULL, 'r'},
+    {"projects", required_argument, NULL, 'P'},
+    {"base", required_argument, NULL, 'b'},
+    {"first", required_argument, NULL, 'f'},
+    {"ca", required_argument, NULL, 'a'},
+    {"close", no_argument, NULL, 'C'},
+    {"manifest", required_argument, NULL, 'm'},
+    {"log", required_argument, NULL, 'l'},
+    {NULL, 0, NULL, 0},
+};
+
+static bool parse(struct load *load, struct request_plan *plan, char body[static FILE_MAX_BYTES], int argc,
+                  char **argv) {
+  for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+    switch (option) {
+    case 't':
+      load->to.sin_port = htons((uint16_t)number_of(optarg));
+      break;
+    case 'n':
+      load->count = (size_t)number_of(optarg);
+      break;
+    case 'p':
+      plan->path = optarg;
+      break;
+    case 'k':
+      plan->token = optarg;
+      break;
+    case 'c':
+      load->connections_len = (size_t)number_of(optarg);
+      break;
+    case 'r':
+      load->rate = number_of(optarg);
+      break;
+    case 'P':
+      load->projects = (uint64_t)number_of(optarg);
+      break;
+    case 'b':
+      load->base = (uint64_t)number_of(optarg);
+      break;
+    case 'f':
+      load->first = (uint64_t)number_of(optarg);
+      break;
+    case 'a':
+      load->tls = secure_client(optarg);
+      break;
+    case 'C':
+      load->closes = true;
+      break;
+    case 'm':
+      read_file(optarg, body);
+      plan->kind = REQUEST_MANIFEST;
+      break;
+    case 'l':
+      load->log = optarg;
+      break;
+    default:
+      return false;
+    }
+  }
+  return load->to.sin_port != 0 && load->count > 0 && load->projects > 0 && load->connections_len > 0 &&
+         load->connections_len <= CONNECTIONS_MAX && optind == argc;
+}
+
 int main(int argc, char **argv) {
-  if (argc < 9) {
-    fputs("usage: load ADDRESS PORT PATH TOKEN PROJECT CONNECTIONS COUNT RATE [LOG]\n", stderr);
+  static struct load load = {.connections_len = 32, .projects = 1, .to = {.sin_family = AF_INET}};
+  static char body[FILE_MAX_BYTES];
+  struct request_plan plan = {.host = "127.0.0.1", .path = "/", .token = "none", .body = body};
+
+  load.to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (!parse(&load, &plan, body, argc, argv)) {
+    fputs("usage: load --to PORT --count N [OPTION]... (the beginning of load.c says which)\n", stderr);
     return 2;
   }
-  struct load load = {.host = argv[1],
-                      .path = argv[3],
-                      .token = argv[4],
-                      .project = argv[5],
-                      .connections_len = strtoul(argv[6], NULL, 10),
-                      .count = strtoll(argv[7], NULL, 10),
-                      .rate = strtoll(argv[8], NULL, 10),
-                      .epoll = epoll_create1(EPOLL_CLOEXEC)};
-  if (load.count < 1 || load.connections_len < 1 || load.connections_len > CONNECTIONS_MAX)
-    return 2;
-  load.sent = calloc((size_t)load.count, sizeof *load.sent);
+  load.epoll = epoll_create1(EPOLL_CLOEXEC);
+  load.times = calloc(load.count, sizeof *load.times);
   load.connections = calloc(load.connections_len, sizeof *load.connections);
-  if (!load.sent || !load.connections || getrandom(&load.nonce, sizeof load.nonce, 0) != sizeof load.nonce)
+  if (!load.times || !load.connections || getrandom(&plan.nonce, sizeof plan.nonce, 0) != sizeof plan.nonce)
     give_up("load", "cannot begin");
-  connect_all(&load, argv[1], argv[2]);
+  (void)prctl(PR_SET_TIMERSLACK, 1UL); // nanoseconds: the schedule is kept as well as the machine can
+  request_make(&load.request, &plan);
+  for (size_t i = 0; i < load.connections_len; i++)
+    open_connection(&load, &load.connections[i]);
+  int64_t cpu_us = cpu_spent_us();
   run(&load);
-  report(&load, wall_us(), argc > 9 ? argv[9] : NULL);
+  report(&load, wall_us(), cpu_spent_us() - cpu_us);
+  if (load.log)
+    write_log(&load);
   return load.failed > 0;
 }
