@@ -235,6 +235,11 @@ void lane_forget_work(struct lane *lane) {
   lane->head_id = 0;
 }
 
+void lane_forget_head(struct lane *lane, int64_t delivery_id) {
+  if (lane->head_id == delivery_id)
+    lane->head_id = 0;
+}
+
 void lane_wake(struct lane *lane) {
   route_drop(lane->route);
   lane->route = NULL;

@@ -94,7 +94,8 @@ bool lane_settle(struct lane *lane);
 bool lane_notice(struct lane *lane, const struct delivery_notice *notice);
 void lane_ask_store(struct lane *lane);   // forget what the window holds and look at the store
 void lane_forget_work(struct lane *lane); // nothing waits for this target: gone, disabled, suspended
-void lane_wake(struct lane *lane);        // its target was changed or resumed
+void lane_forget_head(struct lane *lane, int64_t delivery_id); // it probes no more, if it did
+void lane_wake(struct lane *lane);                             // its target was changed or resumed
 void lane_hold_ms(struct lane *lane, int64_t wait_ms);
 // Claim the next delivery that is due, by the weights of the classes. False: there is none, or the store cannot be read.
 // The caller puts it into `running` or gives it back.

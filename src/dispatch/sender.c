@@ -1,306 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dispatch/sender.h"
 
-#include <stdlib.h>
-
 #include "base/fault.h"
-#include "dispatch/request.h"
-
-enum {
-  SENDING_ATTEMPTS_MAX_BYTES = 16 * 1024 * 1024,
-  SENDING_MAX_TRIES = 1000, // the store numbers attempts to 1,023
-};
+#include "dispatch/sending.h"
 
 // The last two are ours: a delivery that cannot be made into a request, and our own limits (never recorded).
 static const char *const OUTCOMES[SENDER_OUTCOMES] = {"success",   "http_error", "dns",     "blocked",
                                                       "connect",   "tls",        "timeout", "closed",
                                                       "malformed", "unsendable", "local"};
 
-struct sending {
-  struct list_node node; // in sender->lists[state]
-  enum sending_state state;
-  struct lane_running running;
-  struct sender *sender;
-  struct lane *lane;
-  struct route *route;
-  struct arena *arena; // holds this struct too
-  struct http_call *call;
-  struct delivery_notice notice;
-  struct delivery_load load;
-  struct request request;
-  char format_key[FORMAT_KEY_BYTES];
-  int64_t started_at_us, exchanging_since_us;
-  bool limited;  // started on the share of suspect lanes
-  bool probe;    // started with the breaker open
-  bool arriving; // counts in sender->arriving while it connects
-  struct store_write write;
-  struct loop_task recorded;
-  struct attempt_result result;
-};
-
-static int64_t wall_us(const struct sender *sender) {
-  return clock_wall_us(loop_clock(sender->loop));
-}
-
-static void enter(struct sending *sending, enum sending_state state) {
-  struct sender *sender = sending->sender;
-  sending->state = state;
-  list_push_back(&sender->lists[state], &sending->node);
-  sender->limited[state] += sending->limited;
-  if (state == SENDING_CONNECTING)
-    sender->arriving[sending->limited] += sending->arriving;
-}
-
-static void leave(struct sending *sending) {
-  struct sender *sender = sending->sender;
-  list_remove(&sender->lists[sending->state], &sending->node);
-  sender->limited[sending->state] -= sending->limited;
-  if (sending->state == SENDING_CONNECTING)
-    sender->arriving[sending->limited] -= sending->arriving;
-}
-
-static void move_to(struct sending *sending, enum sending_state state) {
-  leave(sending);
-  enter(sending, state);
-}
-
-static void sending_free(struct sending *sending) {
-  route_drop(sending->route);
-  arena_free(sending->arena);
-}
-
-// The one end of every try that was entered. Does not settle the lane.
-static void take_out(struct sending *sending) {
-  leave(sending);
-  list_remove(&sending->lane->running, &sending->running.node);
-  sending_free(sending);
-}
-
-static void release(struct sending *sending) {
-  struct sender *sender = sending->sender;
-  struct lane *lane = sending->lane;
-  take_out(sending);
-  (void)lane_settle(lane);
-  sender->on_released(sender->ctx);
-}
-
-static void forget_head(struct lane *lane, int64_t delivery_id) {
-  if (lane->head_id == delivery_id)
-    lane->head_id = 0;
-}
-
 static void count(struct metric *const metrics[SENDER_OUTCOMES], const char *outcome) {
   for (size_t i = 0; i < SENDER_OUTCOMES; i++) {
     if (str_eq_c(str_of(outcome), OUTCOMES[i]))
       metric_add(metrics[i], 1);
   }
-}
-
-// ---- recording ------------------------------------------------------------------------------------------------------
-
-static int apply_record(struct store_conn *conn, struct store_write *w, struct error *err) {
-  struct sending *sending = CONTAINER_OF(w, struct sending, write);
-  int rc = delivery_record(conn, &sending->result, err);
-  FAULT_POINT("store.attempt.applied");
-  return rc;
-}
-
-static void on_committed(struct store_write *w) { // the writer's thread
-  struct sending *sending = CONTAINER_OF(w, struct sending, write);
-  // The loop outlives the store's writer and never closes its queue.
-  if (loop_post_reserved(sending->sender->loop, &sending->recorded) != 0)
-    abort();
-}
-
-static void arm_record_timer(struct sender *sender) {
-  if (sender->record_timer.entry.index == 0)
-    loop_timer_set(sender->loop, &sender->record_timer, loop_now_us(sender->loop) + SENDER_RECORD_RETRY_MS * US_PER_MS);
-}
-
-static void hand_over(struct sending *sending) {
-  struct sender *sender = sending->sender;
-  struct error err;
-  sending->write = (struct store_write){.apply = apply_record, .done = on_committed};
-  if (store_submit(sender->store, &sending->write, &err) == 0) {
-    move_to(sending, SENDING_RECORDING);
-    FAULT_POINT("dispatch.record.submitted");
-    return;
-  }
-  move_to(sending, SENDING_UNRECORDED);
-  arm_record_timer(sender);
-}
-
-void sender_record_again(struct sender *sender) {
-  struct list *list = &sender->lists[SENDING_UNRECORDED];
-  for (size_t left = list->count; left > 0; left--) // those that are refused again go to the back
-    hand_over(CONTAINER_OF(list_first(list), struct sending, node));
-}
-
-static void on_record_timer(struct loop_timer *timer) {
-  sender_record_again(CONTAINER_OF(timer, struct sender, record_timer));
-}
-
-static void tell_end(const struct sending *sending) {
-  struct sender *sender = sending->sender;
-  const struct attempt_result *result = &sending->result;
-  log_debug(sender->log, "dispatch", "delivery %lld to target %lld (%.*s), try %d: %.*s %d in %lld ms",
-            (long long)sending->load.id, (long long)sending->lane->target_id, STR_ARG(sending->route->masked),
-            result->attempt.number, STR_ARG(result->attempt.outcome), result->attempt.status,
-            (long long)((result->attempt.ended_at_us - result->attempt.started_at_us) / US_PER_MS));
-  if (result->state == DELIVERY_SUCCEEDED) {
-    metric_add(sender->metrics.succeeded, 1);
-    echoes_delivered(sender->echoes, sending->load.policy_id, &sending->load.event, sending->started_at_us,
-                     wall_us(sender));
-  }
-  if (result->state == DELIVERY_FAILED) {
-    metric_add(sender->metrics.failed, 1);
-    log_info(sender->log, "dispatch", "delivery %lld to target %lld (%.*s) failed for good after %d tries: %.*s",
-             (long long)sending->load.id, (long long)sending->lane->target_id, STR_ARG(sending->route->masked),
-             result->attempt.number, STR_ARG(result->attempt.words));
-  }
-  if (result->state == DELIVERY_FAILED && result->ended_words.len > 0)
-    metric_add(sender->metrics.expired, 1);
-  if (!result->suspended)
-    return;
-  metric_add(result->suspend_target ? sender->metrics.suspended_gone : sender->metrics.suspended_failing, 1);
-  log_warn(sender->log, "dispatch", "target %lld (%.*s) is suspended, its deliveries wait until it is resumed: %s",
-           (long long)sending->lane->target_id, STR_ARG(sending->route->masked), result->suspended_why);
-}
-
-static void on_recorded(struct loop_task *task) {
-  struct sending *sending = CONTAINER_OF(task, struct sending, recorded);
-  struct lane *lane = sending->lane;
-  const struct attempt_result *result = &sending->result;
-  int rc = sending->write.rc;
-  FAULT_POINT("dispatch.recorded");
-  if (rc == ERR_CONFLICT) // a commit whose outcome was not known had taken place
-    rc = 0;
-  if (rc != 0 && rc != ERR_NOT_FOUND) { // not found: it was deleted with its history
-    if (log_pace(sending->sender->log, &lane->lanes->unrecorded))
-      log_error(sending->sender->log, "dispatch", "the attempt of delivery %lld is not recorded yet: %s",
-                (long long)sending->load.id, sending->write.err.text);
-    move_to(sending, SENDING_UNRECORDED);
-    arm_record_timer(sending->sender);
-    return;
-  }
-  if (rc == 0)
-    tell_end(sending);
-  if (rc == 0 && result->state == DELIVERY_RETRYING)
-    window_in_store(&lane->classes[result->prio], result->due_us);
-  else
-    forget_head(lane, sending->load.id);
-  if (result->suspend_target)
-    lane->suspended = false;
-  if (result->suspend_target || result->suspended)
-    lane_forget_work(lane);
-  release(sending);
-}
-
-// ---- the verdict ----------------------------------------------------------------------------------------------------
-
-// Wall clock of the first try: the schedule's end counts from it.
-static int64_t first_try_us(struct sending *sending, int64_t now_us) {
-  const struct delivery_load *load = &sending->load;
-  if (load->attempts == 0)
-    return sending->started_at_us;
-  // Created before it was tried: only when that is too long ago does the difference matter.
-  if (now_us - load->created_at_us < sending->sender->config->retry.give_up_ms * US_PER_MS)
-    return load->created_at_us;
-  int64_t first_us = load->created_at_us;
-  struct arena *arena = arena_new(SENDING_ATTEMPTS_MAX_BYTES);
-  struct attempt *attempts;
-  size_t len;
-  struct error err;
-  if (arena && delivery_attempts(sending->sender->reader, load->id, arena, &attempts, &len, &err) == 0 && len > 0)
-    first_us = attempts[0].started_at_us;
-  arena_free(arena);
-  return first_us;
-}
-
-static int64_t until_ms(int64_t at_us, int64_t now_us) {
-  return at_us > now_us ? (at_us - now_us + US_PER_MS - 1) / US_PER_MS : 0;
-}
-
-static void schedule_again(struct sending *sending, const struct lane_report *report, int64_t wait_ms) {
-  struct lane *lane = sending->lane;
-  struct attempt_result *result = &sending->result;
-  int64_t held_ms = until_ms(lane->not_before_us, loop_now_us(sending->sender->loop));
-  if (report->retry_after_ms > wait_ms)
-    wait_ms = report->retry_after_ms;
-  if (lane->breaker.open && (lane->head_id == 0 || lane->head_id == sending->load.id)) {
-    lane->head_id = sending->load.id;
-    wait_ms = held_ms; // the probe's time, not the schedule's
-  } else if (lane->paused && held_ms > wait_ms) {
-    wait_ms = held_ms;
-  }
-  result->state = DELIVERY_RETRYING;
-  result->prio = retry_prio(sending->load.event.type, result->attempt.number);
-  result->due_us = result->attempt.ended_at_us + wait_ms * US_PER_MS;
-}
-
-// It has waited as long as the schedule lasts, and so long its target has failed: this try was its turn and its last one.
-// A schedule of its own would keep every delivery of a dead target for as long again, one behind the other.
-static bool waited_in_vain(const struct sending *sending, int64_t now_us) {
-  int64_t give_up_us = sending->sender->config->retry.give_up_ms * US_PER_MS;
-  int64_t failing_since_us = sending->load.failing_since_us;
-  return sending->probe && failing_since_us != 0 && now_us - failing_since_us >= give_up_us &&
-         now_us - sending->load.created_at_us >= give_up_us;
-}
-
-static void give_up(struct sending *sending) {
-  sending->result.state = DELIVERY_FAILED;
-  forget_head(sending->lane, sending->load.id);
-}
-
-static void expire(struct sending *sending) {
-  struct str words = arena_printf(sending->arena,
-                                  "expired: it waited for longer than the retry schedule lasts, and its "
-                                  "target failed all that time; the last try: %.*s",
-                                  STR_ARG(sending->result.attempt.words));
-  sending->result.ended_words = words.ptr ? words : STR("expired");
-  give_up(sending);
-}
-
-// Long failure: only on the word of a target that is failing now, and not at the first try after a long silence.
-static void ask_for_suspension(struct sending *sending) {
-  struct attempt_result *result = &sending->result;
-  int64_t after_us = sending->sender->config->suspend_after_s * US_PER_S;
-  if (after_us > 0 && (sending->lane->breaker.open || result->state == DELIVERY_FAILED))
-    result->suspend_failing_before_us = result->attempt.ended_at_us - after_us;
-}
-
-static void decide_failed(struct sending *sending, const struct lane_report *report) {
-  struct attempt_result *result = &sending->result;
-  enum retry_class class = report->verdict.class;
-  int64_t now_us = result->attempt.ended_at_us, wait_ms;
-  uint32_t random;
-  random_bytes(&random, sizeof(random));
-  if (result->attempt.number >= SENDING_MAX_TRIES ||
-      retry_next(&sending->sender->config->retry, class, result->attempt.number, first_try_us(sending, now_us), now_us,
-                 random, &wait_ms) == RETRY_GIVE_UP)
-    give_up(sending);
-  else if (class != RETRY_SUSPEND && waited_in_vain(sending, now_us))
-    expire(sending);
-  else
-    schedule_again(sending, report, wait_ms);
-}
-
-static void decide(struct sending *sending, const struct lane_report *report) {
-  struct attempt_result *result = &sending->result;
-  enum retry_class class = report->verdict.class;
-  lane_report(sending->lane, report);
-  if (class == RETRY_SUCCESS) {
-    result->state = DELIVERY_SUCCEEDED;
-    return;
-  }
-  result->target_failed = report->verdict.spends_breaker;
-  decide_failed(sending, report);
-  ask_for_suspension(sending);
-  if (class != RETRY_SUSPEND)
-    return;
-  sending->lane->suspended = true;
-  result->suspend_target = true;
-  result->suspend_reason = result->attempt.words;
 }
 
 // `answer` NULL: nothing was sent.
@@ -310,7 +23,7 @@ static void begin_record(struct sending *sending, const struct http_result *answ
   *result = (struct attempt_result){
       .format_key = sending->format_key, .body = STR_EMPTY, .suspend_reason = STR_EMPTY, .ended_words = STR_EMPTY};
   request_record(sending->route, &sending->request, answer, outcome, words, sending->started_at_us,
-                 wall_us(sending->sender), sending->arena, &result->attempt);
+                 sending_wall_us(sending->sender), sending->arena, &result->attempt);
   result->attempt.delivery_id = sending->load.id;
   result->attempt.number = sending->load.attempts + 1;
   if (sending->request.body_is_new)
@@ -321,7 +34,7 @@ static int64_t read_retry_after(const struct sending *sending, const struct http
   if (answer->outcome != HTTP_OUTCOME_ANSWERED)
     return -1;
   int64_t cap_ms = sending->sender->config->retry.retry_after_cap_ms;
-  int64_t wait_ms = retry_after_ms(http_head_get(answer->head, "Retry-After"), wall_us(sending->sender));
+  int64_t wait_ms = retry_after_ms(http_head_get(answer->head, "Retry-After"), sending_wall_us(sending->sender));
   return wait_ms < cap_ms ? wait_ms : cap_ms;
 }
 
@@ -331,7 +44,7 @@ static int64_t read_retry_after(const struct sending *sending, const struct http
 static void put_back(struct sending *sending) {
   lane_give_back(sending->lane, &sending->notice);
   lane_hold_ms(sending->lane, LANE_STORE_WAIT_MS);
-  release(sending);
+  sending_release(sending);
 }
 
 static void on_done(void *ctx, const struct http_result *answer) {
@@ -365,9 +78,9 @@ static void on_done(void *ctx, const struct http_result *answer) {
     words = request_failure_words(answer, type, sending->arena);
   FAULT_POINT("dispatch.answer.read");
   begin_record(sending, answer, report.verdict.outcome, words);
-  decide(sending, &report);
+  sending_decide(sending, &report);
   metric_observe(sender->metrics.attempt_seconds, (double)answer->timings.total_us / (double)US_PER_S);
-  hand_over(sending);
+  sending_record(sending);
   (void)lane_settle(lane);
   sender->on_released(sender->ctx);
 }
@@ -384,7 +97,7 @@ static void on_connected(void *ctx) {
   struct sending *sending = ctx;
   sending->exchanging_since_us = loop_now_us(sending->sender->loop);
   sending->lane->connects = true;
-  move_to(sending, SENDING_EXCHANGING);
+  sending_move_to(sending, SENDING_EXCHANGING);
   arm_slow_timer(sending->sender);
   sending->sender->on_released(sending->sender->ctx); // room to connect
 }
@@ -397,7 +110,7 @@ static void on_slow_timer(struct loop_timer *timer) {
     struct sending *sending = CONTAINER_OF(node, struct sending, node);
     if (loop_now_us(sender->loop) - sending->exchanging_since_us < SENDER_SLOW_MS * US_PER_MS)
       break;
-    move_to(sending, SENDING_SLOW);
+    sending_move_to(sending, SENDING_SLOW);
     sending->lane->slow = true;
     (void)lane_settle(sending->lane);
   }
@@ -420,8 +133,8 @@ static void record_unsendable(struct sending *sending, const struct error *why) 
   struct lane_report report = {.verdict = {.class = RETRY_FEW, .outcome = "unsendable"}, .retry_after_ms = -1};
   begin_record(sending, NULL, report.verdict.outcome, words.ptr ? words : STR_EMPTY);
   count(sending->sender->metrics.attempts, report.verdict.outcome);
-  decide(sending, &report);
-  hand_over(sending);
+  sending_decide(sending, &report);
+  sending_record(sending);
 }
 
 static bool is_our_limit(enum errcode code) {
@@ -454,7 +167,7 @@ static void start_call(struct sending *sending) {
                (long long)sending->load.id, err.text);
     lane_give_back(lane, &sending->notice);
     lane_hold_ms(lane, LANE_STORE_WAIT_MS);
-    take_out(sending);
+    sending_take_out(sending);
   } else {
     record_unsendable(sending, &err);
   }
@@ -517,8 +230,8 @@ static struct sending *sending_new(struct sender *sender, struct lane *lane, con
   sending->arena = arena;
   sending->notice = *notice;
   sending->running.delivery_id = notice->delivery_id;
-  sending->recorded.run = on_recorded;
-  sending->started_at_us = wall_us(sender);
+  sending->recorded.run = sending_on_recorded;
+  sending->started_at_us = sending_wall_us(sender);
   sending->limited = lane_is_limited(lane);
   sending->probe = lane->breaker.open;
   sending->arriving = lane->connects;
@@ -543,7 +256,7 @@ void sender_start(struct sender *sender, struct lane *lane, const struct deliver
   if (!route)
     return;
   if (notice->delivery_id < route->target.cancel_below) {
-    forget_head(lane, notice->delivery_id);
+    lane_forget_head(lane, notice->delivery_id);
     return;
   }
   struct error err;
@@ -558,7 +271,7 @@ void sender_start(struct sender *sender, struct lane *lane, const struct deliver
   bool unreadable = rc == ERR_INVALID; // the event as it is stored; asking again would not mend it
   if ((rc == 0 || unreadable) && is_waiting(sending->load.state)) {
     list_push_back(&lane->running, &sending->running.node);
-    enter(sending, SENDING_CONNECTING);
+    sending_enter(sending, SENDING_CONNECTING);
     if (unreadable)
       record_unsendable(sending, &err);
     else
@@ -568,7 +281,7 @@ void sender_start(struct sender *sender, struct lane *lane, const struct deliver
   if (sending)
     sending_free(sending);
   if (rc == 0 || unreadable || rc == ERR_NOT_FOUND) { // it has ended, or is gone with its history
-    forget_head(lane, notice->delivery_id);
+    lane_forget_head(lane, notice->delivery_id);
     return;
   }
   if (log_pace(sender->log, &lane->lanes->unread))
@@ -588,8 +301,8 @@ void sender_cancel(struct sender *sender, struct lane *lane) {
     }
     http_call_cancel(sending->call);
     lane->active--;
-    forget_head(lane, sending->load.id);
-    take_out(sending);
+    lane_forget_head(lane, sending->load.id);
+    sending_take_out(sending);
   }
   sender->on_released(sender->ctx);
 }
@@ -657,7 +370,7 @@ void sender_init(struct sender *sender, struct metrics *metrics) {
   }
   sender->arriving[0] = sender->arriving[1] = 0;
   sender->slow_timer.on_fire = on_slow_timer;
-  sender->record_timer.on_fire = on_record_timer;
+  sender->record_timer.on_fire = sending_on_record_timer;
   init_metrics(&sender->metrics, metrics);
 }
 
@@ -668,7 +381,7 @@ void sender_free(struct sender *sender) {
       struct sending *sending = CONTAINER_OF(node, struct sending, node);
       if (sending->call)
         http_call_cancel(sending->call);
-      take_out(sending);
+      sending_take_out(sending);
     }
   }
   loop_timer_cancel(sender->loop, &sender->slow_timer);
