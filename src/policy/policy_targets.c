@@ -19,6 +19,11 @@ static bool is_near(const struct target *a, const struct target *b) {
   return a->type == b->type && same_origin(a->address, b->address);
 }
 
+// The address was lost with its key (store/care.h): the one that is given now is its successor.
+static bool is_lost(const struct target *target, const struct target *old) {
+  return old->address.len == 0 && target->type == old->type;
+}
+
 struct adoption {
   const struct policy *old;
   const struct target **match; // of each new target, or NULL
@@ -40,9 +45,10 @@ static void match_by(struct adoption *adoption, const struct policy *policy,
 static int adopt(struct target *target, const struct target *old, struct error *err) {
   bool masked = str_eq_c(target->auth_header, SECRET_MASK);
   bool weaker = old && target->skip_cert_verify && !old->skip_cert_verify;
+  bool lost = old && old->address.len == 0;
 
   // A secret is never carried to another host, nor to whoever answers in its name.
-  if (masked && (!old || weaker))
+  if (masked && (!old || weaker || lost))
     return error_set(err, ERR_BAD_REQUEST, "auth_header must be given again when the address changes");
   if (!old)
     return 0;
@@ -74,6 +80,7 @@ int policy_adopt_targets(struct policy *policy, const struct policy *old, struct
     return error_set(err, ERR_NO_MEMORY, "no memory to match the targets of a policy");
   match_by(&adoption, policy, is_same);
   match_by(&adoption, policy, is_near);
+  match_by(&adoption, policy, is_lost);
   for (size_t i = 0; i < policy->targets_len && result == 0; i++)
     result = adopt(&policy->targets[i], adoption.match[i], err);
   return result;

@@ -397,6 +397,11 @@ static void test_targets_keep_their_secret_only_within_their_origin(void **state
   // One stored target gives its secret once.
   assert_mask_refused(&old, MASKED("https://b.example/") "," MASKED("https://b.example/"));
   assert_mask_refused(NULL, MASKED("https://a.example/1"));
+  // An address that was lost with its key: the new one is its successor, and brings its own secret.
+  struct target lost = stored_target(4, "", "");
+  const struct policy restored = {.id = 3, .targets = &lost, .targets_len = 1};
+  assert_adopted(&restored, PLAIN("https://c.example/1"), (int64_t[]){4}, (const char *const[]){""});
+  assert_mask_refused(&restored, MASKED("https://c.example/1"));
 }
 
 static void test_a_secret_is_not_kept_when_verification_is_switched_off(void **state) {

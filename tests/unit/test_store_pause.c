@@ -318,6 +318,23 @@ static void test_what_waits_for_a_target_that_is_sent_to_does_not_expire(void **
   fixture_number_is(f, "SELECT count(*) FROM delivery WHERE state = 4", 1); // the other is due later
 }
 
+static void test_a_pause_that_has_just_begun_ends_nothing_however_old_it_is(void **state) {
+  struct fixture *f = *state;
+
+  push_times(f, 2);
+  clock_advance(&f->clock, 3 * BACKLOG_S * US_PER_S); // the program was stopped
+  (void)hold(f);
+  sweep_all(f->store);
+  assert_int_equal(waiting(f), 2);
+  (void)resume(f, false);
+  fixture_exec(f, "UPDATE target SET suspended = 1, suspended_us = (SELECT max(updated_us) FROM policy)");
+  sweep_all(f->store);
+  assert_int_equal(waiting(f), 2);
+  clock_advance(&f->clock, (BACKLOG_S + 1) * US_PER_S);
+  sweep_all(f->store);
+  assert_int_equal(waiting(f), 0);
+}
+
 static void test_without_a_limit_nothing_expires(void **state) {
   struct fixture *f = *state;
 
@@ -440,6 +457,7 @@ int main(void) {
       PAUSE_TEST(test_saving_an_enabled_policy_ends_a_suspension_and_its_streak),
       PAUSE_TEST(test_what_waits_too_long_for_a_paused_target_ends_in_steps),
       PAUSE_TEST(test_what_waits_for_a_target_that_is_sent_to_does_not_expire),
+      PAUSE_TEST(test_a_pause_that_has_just_begun_ends_nothing_however_old_it_is),
       PAUSE_TEST(test_without_a_limit_nothing_expires),
       PAUSE_TEST(test_in_strict_order_the_followers_expire_after_their_head),
       PAUSE_TEST(test_a_hold_of_schema_5_is_still_one),

@@ -14,14 +14,16 @@ struct stuck { // a target that work waits for in vain
   bool suspended, paused, strict_order;
 };
 
-// 1: *out is filled; 0: the target is none of ours, or a cancel's sweep has not been over its rows.
+// 1: *out is filled; 0: the target is none of ours, or a cancel's sweep has not been over its rows. Suspended, paused or
+// failing since before `before_us`: what is as old because the program was stopped had no time to be sent. A policy that
+// was saved while it is paused counts from then.
 static int look_at(struct store_conn *conn, int64_t target_id, int64_t before_us, struct stuck *out,
                    struct error *err) {
   static const char sql[] =
       "SELECT t.policy_id, t.suspended, p.hold, t.strict_order FROM target t JOIN policy p ON p.id = t.policy_id WHERE "
       "t.id = ?1 AND t.deleted_us IS NULL AND p.deleted_us IS NULL AND t.swept_below >= t.cancel_below AND "
-      "(t.suspended "
-      "= 1 OR p.hold = 1 OR (t.failing_since_us > 0 AND t.failing_since_us < ?2))";
+      "((t.suspended = 1 AND t.suspended_us > 0 AND t.suspended_us < ?2) OR (p.hold = 1 AND p.updated_us < ?2) OR "
+      "(t.failing_since_us > 0 AND t.failing_since_us < ?2))";
   CLEANUP(stmt_end) struct stmt stmt = {0};
   int rc = stmt_begin(conn, sql, &stmt, err);
 

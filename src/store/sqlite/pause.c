@@ -71,9 +71,11 @@ int policy_pause(struct store_conn *conn, int64_t project_id, int64_t id, bool h
   return rc != 0 ? rc : switched(conn, id);
 }
 
+// A target whose address was lost with its key (restore.c) stays suspended: what waits for it could only fail.
 static int end_suspensions(struct store_conn *conn, int64_t policy_id, struct error *err) {
   static const char sql[] = "UPDATE target SET suspended = 0, suspended_reason = '', suspended_us = 0, "
-                            "failing_since_us = 0 WHERE policy_id = ?1 AND deleted_us IS NULL";
+                            "failing_since_us = 0 WHERE policy_id = "
+                            "?1 AND deleted_us IS NULL AND length(address) > 0";
   CLEANUP(stmt_end) struct stmt stmt = {0};
   int rc = stmt_begin(conn, sql, &stmt, err);
 
