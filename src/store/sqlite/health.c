@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 enum { HEALTH_LOOK_COMMITS = 64, PATH_MAX_BYTES = 4096 };
+enum { HEADER_BYTES = 100, HEADER_PAGE_BYTES = 16, HEADER_PAGES = 28 };
 
 // What must fit on the disk before a store that was full is tried again.
 static const off_t ROOM_BYTES = 1024 * 1024;
@@ -69,7 +70,7 @@ static int has_room(struct store *store, struct error *err) {
   char path[PATH_MAX_BYTES], words[128];
 
   path_of(store, "room", path);
-  int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (fd < 0 && (errno == EMFILE || errno == ENFILE))
     return 0; // says nothing about the disk
   int why = fd < 0 ? errno : posix_fallocate(fd, 0, ROOM_BYTES);
@@ -92,16 +93,20 @@ void health_file_written(struct store *store) {
     store->files[STORE_FILE_DATABASE].bytes = stat_now.st_size;
 }
 
-// Shorter than SQLite says that it is. Housekeeping (VACUUM) makes it shorter, and then SQLite knows.
+// Shorter than its own first page says (the database file format, 1.3). Compaction makes it shorter, and a move of the
+// log, the writer's or care's, writes that page and the new end. What is in the log only does not count: it may have grown
+// again there. Read through SQLite's descriptor: closing another one would give up its locks.
 static bool is_cut(struct store *store, int64_t bytes) {
-  static const char pages_sql[] = "PRAGMA page_count", page_sql[] = "PRAGMA page_size";
-  int64_t pages = 0, page_bytes = 0;
-  struct error err;
+  uint8_t header[HEADER_BYTES];
+  sqlite3_file *file = NULL;
 
-  if (conn_number(store->conn, pages_sql, 0, &pages, &err) != 0 ||
-      conn_number(store->conn, page_sql, 0, &page_bytes, &err) != 0)
+  if (sqlite3_file_control(store->conn->db, "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK || !file ||
+      !file->pMethods || file->pMethods->xRead(file, header, HEADER_BYTES, 0) != SQLITE_OK)
     return true; // its first page is gone
-  return bytes < pages * page_bytes;
+  int64_t page_bytes = header[HEADER_PAGE_BYTES] << 8 | header[HEADER_PAGE_BYTES + 1], pages = 0;
+  for (int i = 0; i < 4; i++)
+    pages = pages << 8 | header[HEADER_PAGES + i];
+  return bytes < pages * (page_bytes == 1 ? 65536 : page_bytes);
 }
 
 static int check_file(struct store *store, int which, struct error *err) {
@@ -125,6 +130,8 @@ static int check_file(struct store *store, int which, struct error *err) {
         path);
   if (which != STORE_FILE_DATABASE || now.st_size >= known->bytes)
     return 0;
+  if (!store->cut && atomic_load(&store->snapshots) > 0)
+    return 0; // the log may be on its way into the file at this moment: looked at when that has ended
   if (!store->cut && !is_cut(store, now.st_size)) {
     known->bytes = now.st_size;
     return 0;
