@@ -98,7 +98,8 @@ int file_write_secret(const char *path, struct str content, struct error *err) {
   char beside[4096];
   if (snprintf(beside, sizeof beside, "%s.new", path) >= (int)sizeof beside)
     return error_set(err, ERR_IO, "the path %s is too long", path);
-  CLEANUP(fd_close) int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  unlink(beside); // always a new file: for root a name in the directory of another may be a link to what is not theirs
+  CLEANUP(fd_close) int fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (fd < 0)
     return fail(err, "create", beside);
   if (own_like_directory(fd, path) != 0 || fchmod(fd, 0600) != 0 || write_whole(fd, content) != 0) {

@@ -81,7 +81,9 @@ static int set_in_store(const char *dir, const char *name, const char *password,
   if (access(key, F_OK) != 0)
     return error_set(err, ERR_NOT_FOUND, "there is no store in %s; name the data directory with --data", dir);
   snprintf(key, sizeof key, "%s/secret.key", dir);
-  int rc = file_key(key, config.seal_key, sizeof config.seal_key, err);
+  int rc = store_settle(dir, &log, err); // the key may be the one of a restore that was killed
+  if (rc == 0)
+    rc = file_key(key, config.seal_key, sizeof config.seal_key, err);
   if (rc != 0)
     return rc;
   config.retention = (struct store_retention){.events_s = INT32_MAX,

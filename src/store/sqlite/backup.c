@@ -39,8 +39,11 @@ static int count_rows(struct store_conn *conn, struct store_manifest *out, struc
   static const char policies[] = "SELECT count(*) FROM policy WHERE deleted_us IS NULL";
   static const char events[] = "SELECT count(*) FROM event";
   static const char deliveries[] = "SELECT count(*) FROM delivery";
-  static const char waiting[] = "SELECT count(*) FROM delivery d JOIN target t ON t.id = d.target_id "
-                                "WHERE d.state <= 1 AND d.id >= t.cancel_below";
+  // Two counts, each of which has an index of its own: what may be tried, and what strict order holds.
+  static const char waiting[] = "SELECT (SELECT count(*) FROM delivery d JOIN target t ON t.id = d.target_id "
+                                "WHERE d.state <= 1 AND d.id >= t.cancel_below) + "
+                                "(SELECT count(*) FROM delivery d JOIN target t ON t.id = d.target_id "
+                                "WHERE d.state = 2 AND d.id >= t.cancel_below)";
   int rc = conn_number(conn, version, 0, &out->schema, err);
 
   if (rc != 0 || out->schema == 0)
@@ -189,7 +192,7 @@ static int copy_into(const struct copy *copy, sqlite3 *to, int fd, struct error 
 static int copy_database(const struct copy *copy, struct error *err) {
   sqlite3 *to = NULL;
   char words[128];
-  int rc = 0, fd = open(copy->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  int rc = 0, fd = open(copy->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
   if (fd < 0)
     return error_set(err, ERR_IO, "cannot create %s: %s", copy->path, error_errno(errno, words));
@@ -229,20 +232,25 @@ static bool is_empty_directory(const char *dir) {
 // The lock on DIR.partial tells a backup that is going on from what a killed one has left.
 static int begin_directory(const char *dir, const char *partial, int *lock, struct error *err) {
   char words[128];
+  struct stat st;
 
   if (durable_exists(dir) && !is_empty_directory(dir))
     return error_set(err, ERR_CONFLICT, "%s exists and is not an empty directory: name another", dir);
-  if (mkdir(partial, 0700) != 0 && errno != EEXIST)
+  bool made = mkdir(partial, 0700) == 0;
+  if (!made && errno != EEXIST)
     return error_set(err, ERR_IO,
                      "cannot make %s: %s: the directory around it must exist and be writable for the user that runs "
                      "harbinger",
                      partial, error_errno(errno, words));
-  *lock = open(partial, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  *lock = open(partial, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   if (*lock < 0)
     return error_set(err, ERR_IO, "cannot open %s: %s", partial, error_errno(errno, words));
   if (flock(*lock, LOCK_EX | LOCK_NB) != 0)
     return error_set(err, ERR_CONFLICT, "another backup is being written to %s: wait for it, or name another directory",
                      dir);
+  // Where many may write (/tmp), who made it before us could put a file of his own under our name and read the store.
+  if (!made && (fstat(*lock, &st) != 0 || st.st_uid != geteuid()))
+    return error_set(err, ERR_CONFLICT, "%s is another user's: remove it, or name another directory", partial);
   return 0;
 }
 

@@ -114,11 +114,14 @@ static int take_place(struct store *store, const char *path, struct error *err) 
 static int keep_mode_and_owner(const char *from, const char *to, struct error *err) {
   struct stat st;
   char words[128];
+  int rc = 0, fd = open(to, O_RDONLY | O_NOFOLLOW | O_CLOEXEC); // no connection has it open
 
-  if (stat(from, &st) == 0 && chmod(to, st.st_mode & 07777) == 0 &&
-      (geteuid() != 0 || chown(to, st.st_uid, st.st_gid) == 0))
-    return 0;
-  return error_set(err, ERR_IO, "cannot give %s the owner and mode of %s: %s", to, from, error_errno(errno, words));
+  if (fd < 0 || stat(from, &st) != 0 || (geteuid() == 0 && fchown(fd, st.st_uid, st.st_gid) != 0) ||
+      fchmod(fd, st.st_mode & 07777) != 0)
+    rc = error_set(err, ERR_IO, "cannot give %s the owner and mode of %s: %s", to, from, error_errno(errno, words));
+  if (fd >= 0)
+    (void)close(fd);
+  return rc;
 }
 
 int store_compact(struct store *store, bool incremental, const struct store_progress *progress,

@@ -50,7 +50,7 @@ int64_t durable_size(const char *path) {
 int durable_own(const char *like, const char *path, struct error *err) {
   struct stat st;
 
-  if (geteuid() != 0 || stat(like, &st) != 0 || chown(path, st.st_uid, st.st_gid) == 0)
+  if (geteuid() != 0 || stat(like, &st) != 0 || lchown(path, st.st_uid, st.st_gid) == 0)
     return 0;
   return fail(err, "give its owner to", path);
 }
@@ -89,8 +89,10 @@ static int write_whole(int fd, const char *path, struct str content, struct erro
   return 0;
 }
 
+// Always a new file: root writes in directories of others, where a name may be a link to what is not theirs.
 static int create(const char *path, struct error *err) {
-  int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  (void)unlink(path);
+  int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
   return fd >= 0 ? fd : fail(err, "create", path);
 }
