@@ -212,7 +212,7 @@ static int refuse_newer(struct store_conn *conn, int64_t version, int64_t newest
 
 static int check_file(struct store_conn *conn, int64_t newest, int64_t *version, struct error *err) {
   static const char version_sql[] = "PRAGMA user_version", id_sql[] = "PRAGMA application_id";
-  int64_t id = 0;
+  int64_t id = 0, half = 0;
   int rc = conn_number(conn, version_sql, 0, version, err);
 
   if (rc == 0)
@@ -222,6 +222,9 @@ static int check_file(struct store_conn *conn, int64_t newest, int64_t *version,
   if (*version > 0 && id != SCHEMA_APPLICATION_ID)
     return error_set(err, ERR_CONFIG,
                      "harbinger.db in the data directory belongs to another program: use another --data");
+  // The first part of a later migration is in place, and its number comes with the last one.
+  if (*version > 0 && remembered_number(conn, KEY_REPEAT, &half, NULL) == 0 && half > newest)
+    return refuse_newer(conn, half, newest, err);
   return *version > newest ? refuse_newer(conn, *version, newest, err) : 0;
 }
 
@@ -260,7 +263,8 @@ int migrate_run_files(struct store_conn *conn, const struct embedded_file *files
   for (const struct embedded_file *file = files; rc == 0 && file->path; file++) // sorted by path: by number
     if (number_of(file) > version)
       rc = migrate_one(conn, file, err);
-  if (rc == 0 && version > 0 && version < newest)
+  // That of a later program, too, which did not come to its end: what this one writes must be in the backup of the next.
+  if (rc == 0 && version > 0)
     rc = forget(conn, KEY_UPGRADE, err);
   return rc == 0 ? remember(conn, KEY_PROGRAM, STR(HARBINGER_VERSION), err) : rc;
 }
