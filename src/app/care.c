@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/care.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "app/file.h"
 #include "base/id.h"
@@ -102,6 +104,7 @@ static int compare_catalogue(const struct care_place *place, const struct store_
     return err->code;
   const struct registry_compare_config config = {
       .ca_pem = pem,
+      .default_project = place->default_project,
       .upstream_url = place->upstream_url,
       .authorization = place->upstream_authorization,
       .user_agent = place->user_agent,
@@ -179,6 +182,9 @@ static int audit_rotation(struct store_conn *conn, void *ctx, struct error *err)
 static int begin_rotation(const struct care_place *place, const char *path, struct store_keys *keys, bool *resumed,
                           struct error *err) {
   int64_t sealed, unopened;
+  if (access(path, F_OK) != 0 && errno == ENOENT) // never made here: a new key would open nothing
+    return error_set(err, ERR_PRECONDITION, "the key file %s is not there: put it back from where you keep its copy",
+                     path);
   int rc = file_keys(path, keys, err);
   *resumed = rc == 0 && keys->len == 2;
   if (rc == 0)

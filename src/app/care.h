@@ -26,6 +26,7 @@ struct care_place {
   const char *data;                                               // the data directory
   bool serving;                                                   // the store's server is running: this one
   const char *upstream_url, *upstream_authorization, *user_agent; // url "": there is none
+  const char *default_project;                                    // with a url: that of names without one
   bool upstream_skip_cert_verify;
   const char *ca_file; // whom we trust; "": the system's
 };

@@ -210,10 +210,11 @@ static bool show_progress(void *ctx, const char *what, int64_t done, int64_t of)
     return true;
   show->shown_us = now_us;
   show->is_line_open = true;
+  fputs("\r\033[K", stderr);
   if (of > 0)
-    fprintf(stderr, "\r\033[K%s: %lld %%", what, (long long)(done * 100 / of));
+    terminal_printf(stderr, "%s: %lld %%", what, (long long)(done * 100 / of));
   else
-    fprintf(stderr, "\r\033[K%s ...", what);
+    terminal_printf(stderr, "%s ...", what);
   return true;
 }
 

@@ -258,6 +258,7 @@ static int start_control(struct house *house, struct error *err) {
       .upstream_url = house->config->upstream_url,
       .upstream_authorization = house->config->upstream_authorization,
       .upstream_skip_cert_verify = house->config->upstream_skip_cert_verify,
+      .default_project = house->config->ingest_default_project,
       .user_agent = house->own_agent,
       .ca_file = house->config->tls_ca_file,
   };

@@ -12,7 +12,7 @@ enum {
   ANSWER_MAX_BYTES = 4 * 1024 * 1024, // a list of tags
   PAGE_ARENA_BYTES = 32 * 1024 * 1024,
   ASK_TIMEOUT_MS = 10000,
-  ASK_STEP_MS = 1000,
+  ASK_STEP_MS = 200,
   ASK_MAX_HEADERS = 3,
   MAX_TAG_PAGES = 10000,
   STATUS_OK = 200,
@@ -60,6 +60,11 @@ static void on_reply(void *ctx, const struct http_result *result) {
   reply->no_memory = !reply->body.ptr || !reply->digest.ptr || !reply->link.ptr || result->truncated;
 }
 
+// A stop does not wait for a slow registry.
+static int tell(struct compare *compare, struct error *err) {
+  return store_progress_tell(compare->progress, "comparing with the registry", compare->done, compare->of, err);
+}
+
 static int ask(struct compare *compare, const char *method, struct str path, struct arena *arena, struct reply *reply,
                struct error *err) {
   struct http_header headers[ASK_MAX_HEADERS] = {{STR("Accept"), STR(MANIFEST_ACCEPT ", application/json")}};
@@ -76,6 +81,7 @@ static int ask(struct compare *compare, const char *method, struct str path, str
                                     .on_done = on_reply,
                                     .ctx = reply};
   struct str url = arena_printf(arena, "%s%.*s", compare->config->upstream_url, STR_ARG(path));
+  struct http_call *call;
 
   *reply = (struct reply){.arena = arena, .body = STR_EMPTY, .digest = STR_EMPTY, .link = STR_EMPTY};
   if (!url.ptr)
@@ -85,13 +91,20 @@ static int ask(struct compare *compare, const char *method, struct str path, str
   if (compare->config->authorization && compare->config->authorization[0])
     headers[headers_len++] = (struct http_header){STR("Authorization"), str_of(compare->config->authorization)};
   params.headers_len = headers_len;
-  int rc = url_parse(url, &params.url, err);
+  int rc = tell(compare, err);
+  if (rc == 0)
+    rc = url_parse(url, &params.url, err);
   if (rc != 0)
     return rc;
-  if (!http_client_start(compare->http, &params, err))
+  if (!(call = http_client_start(compare->http, &params, err)))
     return err ? (int)err->code : ERR_UNAVAILABLE;
-  while (!reply->done)
+  while (!reply->done) {
     (void)loop_step(compare->loop, ASK_STEP_MS);
+    if (!reply->done && (rc = tell(compare, err)) != 0) {
+      http_call_cancel(call);
+      return rc;
+    }
+  }
   if (reply->status == 0)
     return error_set(err, ERR_UNAVAILABLE, "cannot ask the registry: %s", reply->err.text);
   if (reply->no_memory)
@@ -179,7 +192,8 @@ static int list_tags(struct compare *compare, struct place *place, struct arena 
 static int find_place(struct compare *compare, struct str name, struct place *place, struct arena *arena,
                       struct error *err) {
   ptrdiff_t slash = str_find(name, '/');
-  const struct str names[] = {name, slash > 0 ? str_from(name, (size_t)slash + 1) : STR_EMPTY};
+  bool bare = slash > 0 && str_eq_c(str_slice(name, 0, (size_t)slash), compare->config->default_project);
+  const struct str names[] = {name, bare ? str_from(name, (size_t)slash + 1) : STR_EMPTY};
 
   *place = (struct place){.name = name};
   for (size_t i = 0; i < ARRAY_LEN(names) && names[i].len > 0 && !place->known; i++) {
@@ -204,8 +218,7 @@ static int head(struct compare *compare, const struct place *place, struct str r
   compare->compared++;
   if (!path.ptr)
     return error_set(err, ERR_NO_MEMORY, "no memory to ask the registry");
-  int rc = store_progress_tell(compare->progress, "comparing with the registry", compare->done, compare->of, err);
-  return rc == 0 ? ask(compare, "HEAD", path, arena, reply, err) : rc;
+  return ask(compare, "HEAD", path, arena, reply, err);
 }
 
 static int compare_tag(struct compare *compare, struct place *place, const struct artifact *artifact, struct str tag,

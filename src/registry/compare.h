@@ -9,6 +9,7 @@
 
 struct registry_compare_config {
   const char *upstream_url, *authorization, *user_agent; // as registry_facts_config
+  const char *default_project;                           // of our names the registry may have these without it
   bool skip_cert_verify;
   struct str ca_pem; // whom we trust; empty: the system's
 };

@@ -12,10 +12,12 @@ import random
 import re
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import tempfile
 import threading
+import time
 
 import pytest
 
@@ -267,7 +269,7 @@ def test_restore_refuses_what_it_must_and_changes_nothing(fresh, tmp_path):
     server.start()
 
 
-def test_with_the_wrong_key_restore_and_check_say_so_and_without_one_webhooks_say_so(fresh, api_of, tmp_path):
+def test_with_the_wrong_key_restore_and_check_say_so_and_without_one_webhooks_say_so(fresh, receiver, api_of, tmp_path):
     server, _ = fresh
     own("backup", tmp_path / "kept", "--data", server.data)
     server.stop()
@@ -289,6 +291,18 @@ def test_with_the_wrong_key_restore_and_check_say_so_and_without_one_webhooks_sa
     server.start()
     policies = api_of(server).get(f"/projects/{PROJECT}/webhook/policies").json
     assert [one["targets"][0].get("address", "") for one in policies] == ["", ""]
+    # What waits for an address that was lost is not spent by resuming, and is kept by giving a new one.
+    api = api_of(server)
+    api.submit(PROJECT)
+    waiting = "SELECT count(*) FROM delivery WHERE state <= 2 AND attempts = 0"
+    assert number(server.data / "harbinger.db", waiting) == 1
+    path = f"/projects/{PROJECT}/webhook/policies/{next(one['id'] for one in policies if one['name'] == 'one')}"
+    resumed = api.post(path + "/resume", {}, expect=200).json
+    assert "edit the webhook" in resumed["harbinger"]["suspended"][0]["reason"]
+    assert number(server.data / "harbinger.db", waiting) == 1
+    api.put(path, {"name": "one", "enabled": True, "event_types": ["PUSH_ARTIFACT"],
+                   "targets": [{"type": "http", "address": f"{receiver.url}/again", "auth_header": ""}]})
+    assert receiver.next().target == "/again"
     # And the right key with the backup brings all of it back.
     server.stop()
     keys = tmp_path / "keys"
@@ -606,6 +620,22 @@ def test_check_compares_the_catalogue_with_the_registry(new_server, new_registry
     assert "running server only" in err
 
 
+def test_a_stop_does_not_wait_for_a_registry_that_says_nothing(new_server, api_of):
+    with socket.create_server(("127.0.0.1", 0)) as quiet:
+        server = new_server(settings={"upstream.url": f"http://127.0.0.1:{quiet.getsockname()[1]}",
+                                      "limits.drain_ms": 100})
+        api = api_of(server)
+        api.project("p")
+        api.submit("p")
+        check = command("check", "--catalogue", "--data", server.data)
+        asked = next(one for one in iter(lambda: quiet.accept()[0], None) if b"/tags/list" in one.recv(4096))
+        began = time.monotonic()
+        server.stop()
+        assert time.monotonic() - began < 5  # the question has ten seconds
+        assert b"interrupted" in check.communicate(timeout=BOUND_S)[1]
+        asked.close()
+
+
 def test_a_store_made_incremental_gives_back_while_its_server_runs_under_load(fresh):
     server, _ = fresh
     _, err = own("compact", "--data", server.data, expect=1)
@@ -743,6 +773,31 @@ def test_what_root_writes_for_the_servers_user_stays_that_users(fresh, tmp_path)
     own("restore", tmp_path / "kept-2", "--data", server.data, "--force", "--keys", server.data)
     wrong = [str(path) for path in [server.data, *server.data.rglob("*")] if path.stat().st_uid != NOBODY]
     assert wrong == []
+
+
+def test_root_follows_no_link_that_the_servers_user_made(fresh, tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("only root can write for somebody else")
+    server, _ = fresh
+    server.stop()
+    for path in [server.data, *server.data.rglob("*")]:
+        os.chown(path, NOBODY, NOBODY)
+    precious = tmp_path / "precious"
+    precious.write_text("of root")
+    (server.data / "secret.key.new").symlink_to(precious)
+    own("key", "rotate", "--data", server.data)
+    lock = server.data / "lock"
+    lock.unlink()
+    lock.symlink_to(precious)
+    _, err = own("check", "--data", server.data, expect=3)
+    assert "cannot open" in err
+    lock.unlink()
+    (tmp_path / "theirs.partial").mkdir()
+    os.chown(tmp_path / "theirs.partial", NOBODY, NOBODY)
+    _, err = own("backup", tmp_path / "theirs", "--data", server.data, expect=1)
+    assert "is another user's" in err
+    assert precious.read_text() == "of root" and precious.stat().st_uid == 0
+    assert lock.stat().st_uid == NOBODY  # made anew by root, of use to the server
 
 
 def test_wrong_words_are_answered_with_the_way_to_the_help(tmp_path):

@@ -12,6 +12,7 @@
 #include "store/care.h"
 #include "store/settings.h"
 #include "store/sqlite/backup.h"
+#include "store/sqlite/durable.h"
 #include "store/sqlite/migrate.h"
 #include "store/sqlite/seal.h"
 #include "store/sqlite/snapshot.h"
@@ -58,6 +59,10 @@ static void test_a_rewrite_in_steps_goes_on_where_it_was_killed_and_its_first_pa
   assert_non_null(strstr(f->err.text, "900_half.sql"));
   fixture_number_is(f, "SELECT count(*) FROM event WHERE half IS NOT NULL", 6); // two steps of three are kept
   fixture_number_is(f, "PRAGMA user_version", before);
+  // Its number is still the old one, but a program of that number does not know what the first part has made.
+  assert_int_equal(migrate_run(conn, &f->err), ERR_CONFIG);
+  assert_non_null(strstr(f->err.text, "(schema 900)"));
+  assert_non_null(strstr(f->err.text, "before-schema-900"));
   assert_int_equal(migrate_run_files(conn, files, &f->err), 0);
   fixture_number_is(f, "SELECT count(*) FROM event WHERE half = seq / 2", 10);
   fixture_number_is(f, "SELECT count(*) FROM ran", 1);
@@ -84,6 +89,10 @@ static void test_a_migration_that_fails_never_was(void **state) {
   assert_int_not_equal(migrate_run_files(f->store->conn, files, &f->err), 0);
   fixture_number_is(f, "SELECT count(*) FROM sqlite_schema WHERE name = 'made'", 0);
   fixture_number_is(f, "PRAGMA user_version", before);
+  // The old program goes on with the store: the next upgrade must not take the backup of this one for its own.
+  fixture_number_is(f, "SELECT count(*) FROM setting WHERE key = 'upgrade'", 1);
+  assert_int_equal(migrate_run(f->store->conn, &f->err), 0);
+  fixture_number_is(f, "SELECT count(*) FROM setting WHERE key = 'upgrade'", 0);
 }
 
 static void test_the_program_that_served_a_store_is_known_to_it(void **state) {
@@ -120,6 +129,26 @@ static void test_a_held_snapshot_is_one_state_and_the_writer_waits_for_nobody(vo
   assert_int_equal(atomic_load(&f->store->snapshots), 0);
   (void)fixture_push(f, "demo"); // the log begins anew: all of it had been moved
   assert_true(f->store->wal_pages < pages);
+}
+
+// Care moves the log into the file beside the writer, and the file may become shorter by that, while the writer makes the
+// store longer again in the log.
+static void test_a_file_that_care_made_shorter_was_not_cut_by_another(void **state) {
+  struct fixture *f = *state;
+  struct snapshot snapshot;
+
+  fixture_exec(f, "CREATE TABLE ballast (bytes BLOB); INSERT INTO ballast VALUES (zeroblob(4000000))");
+  (void)fixture_push(f, "demo");
+  writer_checkpoint(f->store);
+  int64_t before = durable_size(f->store->path);
+  fixture_exec(f, "DROP TABLE ballast; VACUUM");
+  assert_int_equal(snapshot_begin(f->store, &snapshot, &f->err), 0);
+  snapshot_end(&snapshot);
+  assert_true(durable_size(f->store->path) < before - 3000000);
+  for (int i = 0; i < 200; i++)
+    (void)fixture_push(f, "demo");
+  assert_false(f->store->cut);
+  assert_false(atomic_load(&f->store->broken));
 }
 
 static void test_a_snapshot_ends_before_the_disk_is_too_full_for_events(void **state) {
@@ -196,6 +225,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_the_program_that_served_a_store_is_known_to_it, setup, teardown),
       cmocka_unit_test_setup_teardown(test_a_held_snapshot_is_one_state_and_the_writer_waits_for_nobody, setup,
                                       teardown),
+      cmocka_unit_test_setup_teardown(test_a_file_that_care_made_shorter_was_not_cut_by_another, setup, teardown),
       cmocka_unit_test_setup_teardown(test_a_snapshot_ends_before_the_disk_is_too_full_for_events, setup, teardown),
       cmocka_unit_test_setup_teardown(test_either_key_opens_and_the_first_one_seals, setup, teardown),
       cmocka_unit_test_setup_teardown(test_work_that_is_told_to_end_leaves_nothing, setup, teardown),
