@@ -114,8 +114,11 @@ static int wal_check_lock(sqlite3_file *file, int *out) {
   return wal_of(file)->real->pMethods->xCheckReservedLock(wal_of(file)->real, out);
 }
 
+// Padding behind a sync, on devices that need it, is told of here: nothing may stay gathered then.
 static int wal_control(sqlite3_file *file, int op, void *arg) {
-  return wal_of(file)->real->pMethods->xFileControl(wal_of(file)->real, op, arg);
+  int rc = flush(wal_of(file));
+
+  return rc != SQLITE_OK ? rc : wal_of(file)->real->pMethods->xFileControl(wal_of(file)->real, op, arg);
 }
 
 static int wal_sector_size(sqlite3_file *file) {
