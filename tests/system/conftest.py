@@ -184,7 +184,7 @@ def browser(tmp_path_factory):
 
 
 @pytest.fixture
-def new_page(browser):
+def new_page(browser, new_server):  # pages close before the servers that they ask
     made = []
 
     def make(server, **options):

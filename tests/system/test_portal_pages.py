@@ -9,6 +9,7 @@ import pytest
 from support.browser import JS, sign_in
 from support.receiver import Answer
 from support.registry import free_port
+from support.secrets import secret
 from support.server import ADMIN_PASSWORD
 from support.waiting import BOUND_S, wait_until
 from test_documented_procedure import act, choose_events, confirm, dialog_of, error_at, new_webhook, select, text_field
@@ -212,7 +213,7 @@ def hostile(server):
     api.project("hostile")
     number = api.webhook("hostile", f"{receiver.url}/{ELEMENT}{SCRIPT}/{'p' * 1500}".replace("<", "%3C").replace(">", "%3E").replace(" ", "%20"),
                          name=f"{ELEMENT} {SCRIPT} {REVERSED}", description=f"{ELEMENT} {REVERSED} {'d' * 1000}",
-                         auth_header=f"Bearer {ELEMENT}")
+                         auth_header=f"Bearer <img src={secret('header')} onerror=alert(1)>")
     receiver.answers(Answer(400, headers={"X-Evil": f"{ELEMENT} {SCRIPT}", "X-Long": "h" * 3000}, body=(ELEMENT + LONG).encode()),
                      Answer(400, body=f'{{"{ELEMENT}": "{LONG}"}}'.encode()), Answer(400, body=REVERSED.encode()))
     api.submit("hostile", {"type": "PUSH_ARTIFACT", "actor": {"kind": "user", "name": f"{ELEMENT}{SCRIPT}{REVERSED}"},

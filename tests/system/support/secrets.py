@@ -61,7 +61,7 @@ def remember_targets(body):
             continue
         header, address = target.get("auth_header"), target.get("address")
         if isinstance(header, str) and set(header) != {"*"}:
-            remember(header.rsplit(" ", 1)[-1])
+            remember(header.split(" ", 1)[-1])  # what follows the scheme
         for part in _secret_parts(address) if isinstance(address, str) else []:
             remember(part)
 
