@@ -167,6 +167,8 @@ static const struct setting settings[] = {
         "Changes that may wait for the writer; above it 503."),
     INT("store.min_free_bytes", store_min_free_bytes, "67108864", 0, 1024 * GIB, "bytes",
         "Below this free space no new event is taken."),
+    INT("store.gather_us", store_gather_us, "1000", 0, 100000, "us",
+        "Under load: how long the writer waits for more changes to commit together."),
     MS("store.retry_ms", store_retry_ms, "1000", "How often a broken store is tried again."),
     SECONDS("retention.events_s", retention_events_s, "7776000", "Events are kept this long."),
     SECONDS("retention.attempts_s", retention_attempts_s, "2592000", "Attempts of deliveries that succeeded."),

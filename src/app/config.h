@@ -64,7 +64,7 @@ struct config {
   int64_t breaker_failures, breaker_span_ms, breaker_probe_min_ms, breaker_probe_max_ms;
   // Store
   bool store_backup_before_upgrade;
-  int64_t store_max_queue, store_min_free_bytes, store_retry_ms;
+  int64_t store_max_queue, store_min_free_bytes, store_retry_ms, store_gather_us;
   int64_t retention_events_s, retention_attempts_s, retention_failed_attempts_s, retention_bodies_s;
   int64_t retention_failed_bodies_s, retention_max_bytes, retention_audit_s, retention_ingest_log_s;
   // API

@@ -15,6 +15,7 @@ int house_start_store(struct house *house, struct error *err) {
       .dir = config->data,
       .max_queue = (size_t)config->store_max_queue,
       .min_free_bytes = config->store_min_free_bytes,
+      .gather_us = config->store_gather_us,
       .retry_ms = config->store_retry_ms,
       .no_backup_before_upgrade = !config->store_backup_before_upgrade,
       .retention =

@@ -18,7 +18,8 @@ struct queue {
   pthread_cond_t arrived;
   struct queue_node *first, *last;
   size_t count, max_count;
-  size_t waiters; // threads inside queue_wait
+  size_t waiters; // threads inside queue_wait and queue_gather
+  size_t wanted;  // how many messages those wait for
   int fd;
   bool signalled, closed;
 };
@@ -69,6 +70,7 @@ struct queue *queue_new(size_t max_count) {
   if (!queue)
     return NULL;
   queue->max_count = max_count;
+  queue->wanted = 1;
   queue->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (queue->fd < 0)
     goto no_fd;
@@ -114,7 +116,7 @@ static int push(struct queue *queue, struct queue_node *node, bool reserved) {
     queue->last = node;
     queue->count++;
     signal_fd(queue);
-    if (queue->waiters)
+    if (queue->waiters && queue->count >= queue->wanted)
       (void)pthread_cond_signal(&queue->arrived);
   }
   queue_unlock(queue);
@@ -153,13 +155,13 @@ struct queue_node *queue_take(struct queue *queue, size_t max) {
   return first;
 }
 
-static struct timespec monotonic_after(int timeout_ms) {
+static struct timespec monotonic_after(int64_t timeout_us) {
   struct timespec at;
 
   if (clock_gettime(CLOCK_MONOTONIC, &at) != 0)
     abort();
-  at.tv_sec += timeout_ms / 1000;
-  at.tv_nsec += (long)(timeout_ms % 1000) * 1000000L;
+  at.tv_sec += timeout_us / 1000000;
+  at.tv_nsec += (long)(timeout_us % 1000000) * 1000L;
   if (at.tv_nsec >= 1000000000L) {
     at.tv_sec++;
     at.tv_nsec -= 1000000000L;
@@ -173,7 +175,7 @@ bool queue_wait(struct queue *queue, int timeout_ms) {
   int waited = 0;
 
   if (timeout_ms >= 0)
-    until = monotonic_after(timeout_ms);
+    until = monotonic_after((int64_t)timeout_ms * 1000);
   queue_lock(queue);
   queue->waiters++;
   while (queue->count == 0 && !queue->closed && waited == 0) {
@@ -186,6 +188,20 @@ bool queue_wait(struct queue *queue, int timeout_ms) {
   bool something = queue->count > 0;
   queue_unlock(queue);
   return something;
+}
+
+void queue_gather(struct queue *queue, size_t count, int64_t timeout_us) {
+  struct timespec until = monotonic_after(timeout_us);
+  int waited = 0;
+
+  queue_lock(queue);
+  queue->waiters++;
+  queue->wanted = count;
+  while (queue->count < count && !queue->closed && waited == 0)
+    waited = pthread_cond_timedwait(&queue->arrived, &queue->lock, &until);
+  queue->wanted = 1;
+  queue->waiters--;
+  queue_unlock(queue);
 }
 
 void queue_close(struct queue *queue) {

@@ -32,6 +32,9 @@ struct queue_node *queue_take(struct queue *queue, size_t max);
 // there. Receivers without a loop only. Several threads may wait on one queue (the pool).
 // True is a hint when several threads take: queue_take may still answer NULL.
 bool queue_wait(struct queue *queue, int timeout_ms);
+// Wait until `count` messages are there, `timeout_us` passes or the queue is closed; no message wakes the waiter before.
+// For the one receiver of a queue.
+void queue_gather(struct queue *queue, size_t count, int64_t timeout_us);
 // No more pushes; what waits can still be taken. Waiters wake, and the eventfd is readable until the next take.
 void queue_close(struct queue *queue);
 bool queue_closed(struct queue *queue);

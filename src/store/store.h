@@ -59,6 +59,7 @@ struct store_config {
   bool no_backup_before_upgrade; // migrate without the way back
   size_t max_queue;              // items waiting for the writer, 8192; above it ERR_FULL
   int64_t min_free_bytes;        // 64 MiB: below it no new event is taken
+  int64_t gather_us;             // 1000: so long a busy writer waits for more to commit together
   int64_t retry_ms;              // 1000: a broken store is tried again
   struct store_retention retention;
   // Called on the writer's thread after a commit.

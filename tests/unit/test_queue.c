@@ -189,6 +189,26 @@ static void test_many_senders_lose_nothing_and_each_keeps_its_order(void **state
   free_messages(senders);
 }
 
+static void test_gathering_waits_for_many_or_for_its_time_or_for_the_end(void **state) {
+  (void)state;
+  struct queue *queue = queue_new(SENDERS * PER_SENDER);
+  struct sender senders[SENDERS];
+
+  queue_gather(queue, 1, 1000); // nothing comes: it ends
+  assert_int_equal(queue_count(queue), 0);
+  start_senders(senders, queue);
+  queue_gather(queue, SENDERS * PER_SENDER, INT64_C(60000000)); // a lost wake-up hangs here
+  assert_int_equal(queue_count(queue), SENDERS * PER_SENDER);
+  assert_non_null(queue_take_all(queue));
+  join_senders(senders);
+  assert_false(queue_wait(queue, 0));
+  queue_close(queue);
+  queue_gather(queue, 1, INT64_C(60000000)); // closed: nothing will come
+  (void)queue_take_all(queue);
+  queue_free(queue);
+  free_messages(senders);
+}
+
 static void *drain(void *arg) {
   struct queue *queue = arg;
   size_t taken = 0;
@@ -235,6 +255,7 @@ int main(void) {
       cmocka_unit_test(test_close_of_an_empty_queue_wakes_a_loop_once),
       cmocka_unit_test(test_wait_ends_after_its_time),
       cmocka_unit_test(test_many_senders_lose_nothing_and_each_keeps_its_order),
+      cmocka_unit_test(test_gathering_waits_for_many_or_for_its_time_or_for_the_end),
       cmocka_unit_test(test_several_waiters_share_all_messages_and_end_at_close),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -84,6 +84,7 @@ struct store {
   struct changes changes;
   struct sweep sweep;
   int64_t probe_us;    // when a broken store is tried again (monotonic)
+  size_t last_group;   // items of the last turn
   int wal_pages;       // as the last commit left the log
   int checkpoint_base; // pages that a long reader kept from being reset
   int64_t looked_us;   // health.c: at the disk and the files

@@ -16,6 +16,10 @@ enum { CHECKPOINT_IDLE_PAGES = 1000, CHECKPOINT_BUSY_PAGES = 4000, CHECKPOINT_BU
 // to this the writer waits for those that are reading, so long at most, and new ones read the file.
 enum { CHECKPOINT_WAIT_PAGES = 16000, CHECKPOINT_WAIT_MS = 250 };
 
+// A commit writes each page that it touches once, however many items touch it, and waits for the disk once: under load a
+// little patience makes each event cheaper. Only after a group that shows the load, so that a lone event never waits.
+enum { GATHER_ABOVE_ITEMS = 8, GATHER_ITEMS = 64 };
+
 struct group {
   struct store_write *items[STORE_BATCH_ITEMS];
   size_t len;
@@ -425,7 +429,10 @@ bool writer_turn(struct store *store) {
     probe(store);
     return true;
   }
+  if (store->last_group >= GATHER_ABOVE_ITEMS && store->config.gather_us > 0)
+    queue_gather(store->queue, GATHER_ITEMS, store->config.gather_us);
   take_group(store, &group);
+  store->last_group = group.len;
   metric_set(store->metrics.queue_items, (int64_t)queue_count(store->queue));
   if (group.len > 0) {
     if (broken)
