@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -172,6 +173,13 @@ static bool server_out_of_descriptors(struct http_server *server) {
   return false;
 }
 
+// accept says that no descriptor is left before it looks whether anybody is there: the last one taken must not cost the
+// client that has just taken it his connection.
+static bool server_is_asked(const struct http_server *server) {
+  struct pollfd waiting = {.fd = server->listener.fd, .events = POLLIN};
+  return poll(&waiting, 1, 0) > 0;
+}
+
 static void server_on_listener(struct loop_io *io, uint32_t events) {
   (void)events;
   struct http_server *server = CONTAINER_OF(io, struct http_server, listener);
@@ -187,7 +195,7 @@ static void server_on_listener(struct loop_io *io, uint32_t events) {
     if (errno == EAGAIN || errno == EWOULDBLOCK)
       return;
     bool out = errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM;
-    if (out && !server_out_of_descriptors(server))
+    if (out && (!server_is_asked(server) || !server_out_of_descriptors(server)))
       return;
     // Everything else concerns the one connection that went away while it waited (accept(2)).
   }
