@@ -212,7 +212,8 @@ static struct sending *sending_new(struct sender *sender, struct lane *lane, con
   const struct event *event = NULL;
   // Only a first try: what was tried has a body and a history in the store.
   struct arena *arena = notice->prio < LANE_RETRY_CLASS ? fresh_take(sender->fresh, notice->delivery_id, &event) : NULL;
-  if (arena && lane->ordered) { // only the store knows whether it is held by now
+  // Only the store knows whether one of a strict order is held by now, and since when its target has been failing.
+  if (arena && (lane->ordered || lane->failing)) {
     arena_free(arena);
     arena = NULL;
     event = NULL;

@@ -395,7 +395,8 @@ def test_what_waits_for_a_target_that_is_well_never_expires(failing):
 def test_a_delivery_as_old_as_the_schedule_gets_one_try_of_a_target_that_failed_all_that_time(failing):
     server, hook = failing(retry__give_up_ms=1000, delivery__suspend_after_s=0)
     hook.submit(2)
-    hook.receiver.take(6)  # only the head is tried now
+    hook.receiver.take(4)
+    wait_until(lambda: metric(server, "harbinger_breakers_open") == 1, "only the head is tried now")
     hook.submit(6)
     hook.all_are("failed", 8)
     words = [one["last_error"] for one in hook.deliveries()]
