@@ -162,7 +162,7 @@ static int update_targets(struct store_conn *conn, struct policy *policy, struct
 int policy_update(struct store_conn *conn, struct policy *policy, struct arena *arena, int64_t **targets,
                   size_t *targets_len, struct error *err) {
   CLEANUP(arena_cleanup) struct arena *scratch = arena_new(POLICY_SCRATCH_BYTES);
-  struct policy old;
+  struct policy old = {0};
   int64_t *gone;
   size_t gone_len;
 

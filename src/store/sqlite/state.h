@@ -64,16 +64,16 @@ struct store {
   const struct log *log;
   struct store_metrics metrics;
   int lock_fd;
+  bool started;
   struct store_conn *conn; // the writer's
   struct queue *queue;
   pthread_t thread;
-  bool started;
 
   struct seal_keys *_Atomic keys; // seal.h
-  _Atomic int snapshots;          // held now: the log is not moved (snapshot.h)
 
   _Atomic uint64_t generation;
   _Atomic int64_t waiting, oldest_due_us;
+  _Atomic int snapshots; // held now: the log is not moved (snapshot.h)
   _Atomic bool broken;
   _Atomic bool low_space;
   pthread_mutex_t health_lock;
@@ -85,12 +85,12 @@ struct store {
   struct sweep sweep;
   int64_t probe_us;    // when a broken store is tried again (monotonic)
   size_t last_group;   // items of the last turn
+  int64_t looked_us;   // health.c: at the disk and the files
   int wal_pages;       // as the last commit left the log
   int checkpoint_base; // pages that a long reader kept from being reset
-  int64_t looked_us;   // health.c: at the disk and the files
   int commits_since_look;
-  struct store_file files[STORE_FILES];
   bool cut; // the file was made shorter by somebody else
+  struct store_file files[STORE_FILES];
 };
 
 #endif
