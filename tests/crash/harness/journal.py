@@ -40,6 +40,7 @@ class Journal:
         self._process = subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL", "/usr/bin/python3", str(_RECEIVER), str(self._path), str(seed),
              str(spoiled_per_mille)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        self.pid = self._process.pid
         self.port = int(self._process.stdout.readline())
         self.url = f"http://127.0.0.1:{self.port}"
 

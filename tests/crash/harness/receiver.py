@@ -6,7 +6,8 @@
 Prints its port. Of the first requests that one event makes at one path, a seeded share is spoiled: answered with 500, or not
 at all. Each line of the journal is one JSON array, written before the next thing happens:
 
-    ["begun", n, at]                        the first byte of request n arrived; at: wall clock, nanoseconds
+    ["begun", n, at]                        the first byte of request n arrived; at: wall clock, nanoseconds; where it is
+                                            not known exactly, the earliest moment at which it can have come
     ["whole", n, target, headers, body]     headers: an object with lower-case names; body: Latin-1
     ["answered", n, status]                 the answer has been handed to the kernel; 200 alone means delivered
 """
@@ -21,6 +22,9 @@ import time
 
 _SO_TIMESTAMPNS = 35  # asm-generic/socket.h; Python has no name for it
 _STAMP = struct.Struct("qq")
+_DATA_AGE_MS = struct.Struct("52xI")  # tcpi_last_data_recv in linux/tcp.h's struct tcp_info
+_MONOTONIC_COARSE = 6  # linux/time.h: a clock that counts the kernel's ticks
+_TICK_NS = int(time.clock_getres(_MONOTONIC_COARSE) * 1e9)
 _READ_BYTES = 1 << 18
 _HEAD_END = b"\r\n\r\n"
 
@@ -31,13 +35,36 @@ def stamp_arrivals(connection):
 
 
 def receive(connection):
-    """(bytes, nanoseconds at which the last of them arrived); by the wall clock, as time.time_ns()."""
+    """(bytes, nanoseconds at which the last of them arrived, at the latest); by the wall clock, as time.time_ns(). None for
+    the time: the kernel had not begun to stamp by then."""
     data, ancillary, _, _ = connection.recvmsg(_READ_BYTES, socket.CMSG_SPACE(_STAMP.size))
     for level, kind, value in ancillary:
         if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS:
             seconds, nanoseconds = _STAMP.unpack(value[:_STAMP.size])
             return data, seconds * 1_000_000_000 + nanoseconds
-    return data, time.time_ns()
+    return data, None
+
+
+def has_ended(connection):
+    """Has the other side's end of the stream come, with nothing before it left to read?"""
+    try:
+        return not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+def earliest_arrival(connection):
+    """The earliest moment at which the bytes read last can have come, by how long ago the kernel says they did.
+
+    For a stream that has ended: an end that comes after bytes that nobody has read yet is joined to them by the kernel
+    (tcp_try_coalesce), and they bear its stamp. Those of a killed sender would seem to come when it died. The age of the
+    last data leaves ends out; it counts ticks, so that it is true to one of them, and is cut to milliseconds.
+    """
+    now = time.time_ns()
+    age_ms, = _DATA_AGE_MS.unpack(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _DATA_AGE_MS.size))
+    return now - (age_ms + 1) * 1_000_000 - _TICK_NS
 
 
 class Connection:
@@ -96,6 +123,8 @@ class Receiver:
             self._close(connection)
             return
         if not connection.number:
+            if at is None or has_ended(connection.socket):
+                at = earliest_arrival(connection.socket)
             self._requests += 1
             connection.number = self._requests
             self._note("begun", connection.number, at)
