@@ -231,7 +231,9 @@ def test_a_receiver_that_is_too_slow_times_out_and_is_tried_again(new_server, ap
     first, second = receiver.take(2)
     assert first.body == second.body and first.header("webhook-id") == second.header("webhook-id")
     tries = ended(api, "slow", policy)["attempts"]
-    assert [one["outcome"] for one in tries] == ["timeout", "success"]
+    outcomes = [one["outcome"] for one in tries]
+    # On a busy machine a try that is answered at once may take longer than the fifth of a second that it has here.
+    assert outcomes[0] == "timeout" and outcomes[-1] == "success" and set(outcomes[1:-1]) <= {"timeout"}, outcomes
     assert "within" in tries[0]["error"] and "ms" in tries[0]["error"]
 
 
