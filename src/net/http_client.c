@@ -20,7 +20,7 @@ static struct http_call *call_take(struct http_client *client) {
     call = calloc(1, sizeof(*call));
     if (!call)
       return NULL;
-    buf_init(&out, HTTP_MAX_REQUEST_HEAD_BYTES + HTTP_JOINED_BYTES);
+    buf_init(&out, HTTP_MAX_OUT_BYTES);
     buf_init(&body, 0);
   }
   call->out = out;
@@ -32,6 +32,10 @@ static void call_recycle(struct http_call *call) {
   struct http_client *client = call->client;
   call->state = CALL_ENDED;
   call->home = NULL;
+  if (call->stream)
+    free(call->stream->rest);
+  free(call->stream);
+  call->stream = NULL;
   if (call->out.cap > SPARE_BUF_BYTES)
     buf_free(&call->out);
   if (call->body.cap > SPARE_BUF_BYTES)
@@ -53,13 +57,15 @@ static void call_detach(struct http_call *call) {
   call->query = NULL;
   call_drop_dial(call);
   list_remove(call->home, &call->node);
+  if (call->stream && call->stream->is_soon)
+    list_remove(&client->soon, &call->stream->soon_node);
   client->calls--;
   call->state = CALL_ENDED;
 }
 
 // A request that is not whole must not look as if it were: the peer gets a reset.
 static bool is_half_sent(const struct http_call *call) {
-  return call->sent_bytes > 0 && call->sent_bytes < call->head_bytes + call->params.body.len;
+  return call->sent_bytes > 0 && !call_request_sent(call);
 }
 
 static void call_release(struct http_call *call, bool reusable) {
@@ -77,14 +83,18 @@ static void call_release(struct http_call *call, bool reusable) {
   call_recycle(call);
 }
 
-void call_finish(struct http_call *call, struct http_result *result, bool reusable) {
-  call_detach(call);
-  call->timings.total_us = loop_now_us(call->client->loop) - call->started_us;
+void call_describe(const struct http_call *call, struct http_result *result) {
   result->request_sent = call->request_started;
   result->reused = call->reused;
   result->tls_resumed = call->tls_resumed;
   result->peer = call->peer;
   result->timings = call->timings;
+}
+
+void call_finish(struct http_call *call, struct http_result *result, bool reusable) {
+  call_detach(call);
+  call->timings.total_us = loop_now_us(call->client->loop) - call->started_us;
+  call_describe(call, result);
   call->params.on_done(call->params.ctx, result);
   call_release(call, reusable);
 }
@@ -112,10 +122,23 @@ bool call_retry(struct http_call *call) {
   call->first_byte_deadline_us = 0;
   call->send_failed = false;
   call->reused = false;
+  if (call->stream) {
+    call->stream->out_sent = 0;
+    call->stream->complete = call->stream->blocked = false;
+  }
   call->peer = (struct address){0};
   reset_timings(call);
   call_connect(call);
   return true;
+}
+
+bool call_left_callback(struct http_call *call) {
+  call->in_callback = false;
+  if (!call->cancelled)
+    return true;
+  call_detach(call);
+  call_release(call, false);
+  return false;
 }
 
 bool call_tell_connected(struct http_call *call) {
@@ -124,12 +147,7 @@ bool call_tell_connected(struct http_call *call) {
   call->told_connected = true;
   call->in_callback = true;
   call->params.on_connected(call->params.ctx);
-  call->in_callback = false;
-  if (!call->cancelled)
-    return true;
-  call_detach(call);
-  call_release(call, false);
-  return false;
+  return call_left_callback(call);
 }
 
 static int64_t earlier(int64_t a_us, int64_t b_us) {
@@ -144,21 +162,26 @@ void call_arm(struct http_call *call) {
     at_us = earlier(at_us, call->stagger_us);
   if (call->state == CALL_EXCHANGING && !call->answer_began)
     at_us = earlier(at_us, call->first_byte_deadline_us);
+  if (call->stream) {
+    at_us = earlier(at_us, call_stream_deadline_us(call));
+    // One that is set earlier looks again when it fires: a piece does not move it.
+    if (at_us == INT64_MAX || (call->timer.entry.index != 0 && call->timer.entry.at_us <= at_us))
+      return;
+  }
   if (call->timer.entry.index == 0 || call->timer.entry.at_us != at_us)
     loop_timer_set(call->client->loop, &call->timer, at_us);
 }
 
 static void call_time_out(struct http_call *call, const char *what, int64_t limit_ms) {
   if (call->answered) { // the status decides, whatever its body does
-    call->answer_cut = true;
-    call_finish_answered(call, false);
+    call_answer_cut(call, what);
     return;
   }
   struct error err;
   const struct url *url = &call->params.url;
   error_set(&err, ERR_TIMEOUT, "%s %.*s port %u within %lld ms", what, STR_ARG(url->host), url->port,
             (long long)limit_ms);
-  call_fail(call, HTTP_OUTCOME_TIMEOUT, &err);
+  call_fail(call, call->state == CALL_RESOLVING ? HTTP_OUTCOME_DNS : HTTP_OUTCOME_TIMEOUT, &err);
 }
 
 static void on_call_timer(struct loop_timer *timer) {
@@ -174,6 +197,8 @@ static void on_call_timer(struct loop_timer *timer) {
   else if (call->state == CALL_EXCHANGING && !call->answer_began && call->first_byte_deadline_us != 0 &&
            now_us >= call->first_byte_deadline_us)
     call_time_out(call, "no answer to the request from", params->first_byte_timeout_ms);
+  else if (call->stream && now_us >= call_stream_deadline_us(call))
+    call_time_out(call, call_stream_late_words(call), call->stream->to.idle_timeout_ms);
   else if (call->state == CALL_CONNECTING)
     call_connect_timer(call);
   else
@@ -196,7 +221,7 @@ void client_conn_on_ready(struct loop_io *io, uint32_t events) {
 static void call_run(struct http_call *call) {
   struct http_client *client = call->client;
   call->started_us = loop_now_us(client->loop);
-  call->total_deadline_us = call->started_us + call->params.total_timeout_ms * US_PER_MS;
+  call->total_deadline_us = call->stream ? INT64_MAX : call->started_us + call->params.total_timeout_ms * US_PER_MS;
   call->key = http_pool_key_of(client, &call->params);
   if (!call->key) {
     struct error err;
@@ -216,6 +241,11 @@ static void call_run(struct http_call *call) {
     call_exchange(call);
 }
 
+void client_run_soon(struct http_client *client) {
+  if (client->start_timer.entry.index == 0)
+    loop_timer_set(client->loop, &client->start_timer, loop_now_us(client->loop));
+}
+
 // Only those that are here now; what on_done starts waits for the next round.
 static void on_start_timer(struct loop_timer *timer) {
   struct http_client *client = CONTAINER_OF(timer, struct http_client, start_timer);
@@ -225,8 +255,10 @@ static void on_start_timer(struct loop_timer *timer) {
     list_push_back(&client->running, &call->node);
     call_run(call);
   }
-  if (!list_empty(&client->starting))
-    loop_timer_set(client->loop, timer, loop_now_us(client->loop));
+  for (size_t left = client->soon.count; left > 0; left--)
+    call_stream_next(client);
+  if (!list_empty(&client->starting) || !list_empty(&client->soon))
+    client_run_soon(client);
 }
 
 struct http_call *http_client_start(struct http_client *client, const struct http_call_params *params,
@@ -242,6 +274,12 @@ struct http_call *http_client_start(struct http_client *client, const struct htt
   }
   call->client = client;
   call->params = *params;
+  if (params->stream && !call_stream_new(call, params->stream)) {
+    call_recycle(call);
+    error_set(err, ERR_NO_MEMORY, "no memory for another request");
+    return NULL;
+  }
+  call->params.stream = NULL; // the caller's
   buf_clear(&call->body);
   call->body.max_bytes = params->keep_body_bytes;
   call->timer.on_fire = on_call_timer;
@@ -251,8 +289,7 @@ struct http_call *http_client_start(struct http_client *client, const struct htt
     return NULL;
   }
   // In a moment of its own, so that no callback runs inside this function.
-  if (list_empty(&client->starting))
-    loop_timer_set(client->loop, &client->start_timer, loop_now_us(client->loop));
+  client_run_soon(client);
   call->state = CALL_STARTING;
   call->home = &client->starting;
   list_push_back(&client->starting, &call->node);
@@ -296,6 +333,7 @@ struct http_client *http_client_new(struct loop *loop, struct resolver *resolver
   list_init(&client->starting);
   list_init(&client->running);
   list_init(&client->spare);
+  list_init(&client->soon);
   client->start_timer.on_fire = on_start_timer;
   if (http_pool_init(client, err) != 0) {
     free(client);

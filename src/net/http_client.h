@@ -32,7 +32,7 @@ enum http_outcome {
   HTTP_OUTCOME_ANSWERED,  // a complete final status line and head came (see `truncated` for the body)
   HTTP_OUTCOME_DNS,       // the name could not be resolved
   HTTP_OUTCOME_BLOCKED,   // the egress guard refused
-  HTTP_OUTCOME_CONNECT,   // refused, unreachable, reset while connecting
+  HTTP_OUTCOME_CONNECT,   // refused, unreachable, reset while connecting; ERR_UNAVAILABLE: our network is not there
   HTTP_OUTCOME_TLS,       // handshake, name or trust
   HTTP_OUTCOME_TIMEOUT,   // one of the deadlines
   HTTP_OUTCOME_CLOSED,    // closed or reset before an answer
@@ -57,6 +57,21 @@ struct http_result {
   struct http_timings timings;
 };
 
+// A call whose bodies come and go bit by bit. Its total_timeout_ms does not count; first_byte_timeout_ms counts from the last
+// byte of the request, idle_timeout_ms while bytes are waited for that the other side owes.
+struct http_call_stream {
+  bool has_body;   // a body is sent, by http_call_send
+  bool has_length; // with Content-Length `length`, else chunked
+  uint64_t length;
+  int64_t idle_timeout_ms; // 30000
+  // The connection takes (more of) the body: http_call_send may be called, once.
+  void (*on_sendable)(void *ctx);
+  // The final head has come; `result` as for on_done, without a body. The body comes by on_piece, its end by on_done (with
+  // `truncated` when it was cut short).
+  void (*on_head)(void *ctx, const struct http_result *result);
+  void (*on_piece)(void *ctx, struct str piece); // at most 64 KiB, valid until it returns
+};
+
 struct http_call_params {
   struct url url; // views must live until the call ends
   struct str method;
@@ -73,6 +88,8 @@ struct http_call_params {
   void (*on_connected)(void *ctx); // may be NULL: connecting is over, exchanging begins
   void (*on_done)(void *ctx, const struct http_result *result); // exactly once, never before start returns
   void *ctx;
+  const struct http_call_stream
+      *stream; // NULL: body and answer are whole. Copied; `body`, keep_ and read_body_bytes do not count
 };
 
 struct http_client *http_client_new(struct loop *loop, struct resolver *resolver, struct egress *guard,
@@ -85,6 +102,15 @@ struct http_call *http_client_start(struct http_client *client, const struct htt
 void http_call_cancel(struct http_call *call); // on_done will not be called; a half-sent request is reset
 // A byte of the request has left on the connection that it has now; after a kept one died, on the new one.
 bool http_call_request_started(const struct http_call *call);
+// Streams: the next piece of the body; copied, or written at once. Allowed once per on_sendable; after the last of the announced
+// length, or http_call_send_end, no more. ERR_NO_MEMORY: cancel the call.
+int http_call_send(struct http_call *call, struct str piece, struct error *err) MUST_CHECK;
+void http_call_send_end(struct http_call *call);
+// Streams: the next piece may be given now, without waiting for on_sendable.
+bool http_call_takes_more(const struct http_call *call);
+// Streams: neither on_head nor on_piece nor on_done until it is resumed; nothing is read from the socket meanwhile. May be called inside on_head, on_piece.
+void http_call_pause(struct http_call *call);
+void http_call_resume(struct http_call *call);
 void http_call_once(struct http_call *call); // from now on a kept connection that dies is not replaced by a new one
 
 #endif

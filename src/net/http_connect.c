@@ -118,11 +118,21 @@ static void dial_won(struct http_call *call, struct client_conn *conn) {
   handshake_step(call);
 }
 
-static int connect_error(struct http_call *call, int errno_value, struct error *err) {
+// Our network is not there, whatever the peer does. Not EHOSTUNREACH, which is how a dead host of the own network looks.
+static bool is_own_network(int errno_value) {
+  return errno_value == ENETUNREACH || errno_value == ENETDOWN || errno_value == EAFNOSUPPORT || errno_value == EPERM ||
+         errno_value == EACCES;
+}
+
+// Of several addresses, what a peer did tells more than that another one cannot be reached from here.
+static void connect_error(struct http_call *call, int errno_value, struct error *err) {
   char words[128];
   const struct url *url = &call->params.url;
-  return error_set(err, ERR_IO, "cannot connect to %.*s port %u: %s", STR_ARG(url->host), url->port,
-                   error_errno(errno_value, words));
+  bool own = is_own_network(errno_value);
+  if (own && err->code == ERR_IO)
+    return;
+  error_set(err, own ? ERR_UNAVAILABLE : ERR_IO, "cannot connect to %.*s port %u: %s", STR_ARG(url->host), url->port,
+            error_errno(errno_value, words));
 }
 
 static bool is_local_shortage(int errno_value) {

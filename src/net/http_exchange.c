@@ -48,6 +48,24 @@ static bool needs_length(const struct http_call_params *params) {
          str_eq_c(params->method, "PATCH");
 }
 
+// RFC 9112 6: how the peer is to find the end of the body.
+static void write_framing(struct http_call *call) {
+  const struct http_call_params *params = &call->params;
+  const struct call_stream *stream = call->stream;
+  struct buf *out = &call->out;
+  bool is_stream = stream && stream->to.has_body;
+  if (is_stream && !stream->to.has_length) {
+    buf_put(out, STR("Transfer-Encoding: chunked\r\n"));
+    return;
+  }
+  if (!is_stream && !needs_length(params))
+    return;
+  uint64_t length = stream ? stream->body_left : params->body.len;
+  buf_put(out, STR("Content-Length: "));
+  buf_put_i64(out, (int64_t)length);
+  buf_put(out, STR("\r\n"));
+}
+
 int call_write_head(struct http_call *call, struct error *err) {
   const struct http_call_params *params = &call->params;
   struct buf *out = &call->out;
@@ -62,18 +80,14 @@ int call_write_head(struct http_call *call, struct error *err) {
   int rc = write_headers(call, err);
   if (rc != 0)
     return rc;
-  if (needs_length(params)) {
-    buf_put(out, STR("Content-Length: "));
-    buf_put_i64(out, (int64_t)params->body.len);
-    buf_put(out, STR("\r\n"));
-  }
+  write_framing(call);
   buf_put(out, STR("\r\n"));
   call->head_bytes = out->len;
-  if (params->body.len + out->len <= HTTP_JOINED_BYTES)
+  if (!call->stream && params->body.len + out->len <= HTTP_JOINED_BYTES)
     buf_put(out, params->body);
   if (out->no_memory)
     return error_set(err, ERR_NO_MEMORY, "no memory for a request");
-  if (out->failed)
+  if (out->failed || call->head_bytes > HTTP_MAX_REQUEST_HEAD_BYTES)
     return error_set(err, ERR_INVALID, "the request's header is longer than %d bytes", HTTP_MAX_REQUEST_HEAD_BYTES);
   return 0;
 }
@@ -82,7 +96,9 @@ static size_t request_bytes(const struct http_call *call) {
   return call->head_bytes + call->params.body.len;
 }
 
-static bool request_sent(const struct http_call *call) {
+bool call_request_sent(const struct http_call *call) {
+  if (call->stream)
+    return call->stream->complete;
   return call->sent_bytes == request_bytes(call);
 }
 
@@ -102,7 +118,7 @@ static void send_request(struct http_call *call, bool *want_write) {
   struct error err;
   *want_write = false;
   FAULT_POINT("client.first_byte.before");
-  while (!request_sent(call)) {
+  while (!call_request_sent(call)) {
     size_t written = 0;
     enum stream_result result = stream_write(call->conn->stream, unsent(call), &written, &err);
     if (result == STREAM_WANT_READ || result == STREAM_WANT_WRITE) {
@@ -129,18 +145,24 @@ void call_finish_answered(struct http_call *call, bool reusable) {
       .body = buf_str(&call->body),
       .truncated = call->answer_cut,
   };
+  if (call->stream && call->cut_words)
+    error_set(&result.err, ERR_IO, "%s %.*s port %u", call->cut_words, STR_ARG(call->params.url.host),
+              call->params.url.port);
   call_finish(call, &result, reusable);
 }
 
-static void answer_ended(struct http_call *call, bool cut) {
-  call->answer_cut |= cut;
+void call_answer_cut(struct http_call *call, const char *words) {
+  call->answer_cut = true;
+  call->cut_words = words;
   call_finish_answered(call, false);
 }
 
-// The connection is gone. `cause` NULL: closed in order.
-static void connection_lost(struct http_call *call, const struct error *cause) {
+void call_connection_lost(struct http_call *call, const struct error *cause) {
   if (call->answered) {
-    answer_ended(call, cause || http_parser_eof(call->conn->parser) != HTTP_DONE);
+    if (cause || http_parser_eof(call->conn->parser) != HTTP_DONE)
+      call_answer_cut(call, "the answer was cut short by");
+    else
+      call_finish_answered(call, false);
     return;
   }
   if (!call->answer_began && call_retry(call))
@@ -153,7 +175,7 @@ static void connection_lost(struct http_call *call, const struct error *cause) {
   call_fail(call, HTTP_OUTCOME_CLOSED, &err);
 }
 
-static void malformed(struct http_call *call, const char *words) {
+void call_malformed(struct http_call *call, const char *words) {
   struct error err;
   const struct url *url = &call->params.url;
   error_set(&err, ERR_INVALID, "%.*s port %u did not answer as HTTP/1.1 asks: %s", STR_ARG(url->host), url->port,
@@ -161,11 +183,10 @@ static void malformed(struct http_call *call, const char *words) {
   call_fail(call, HTTP_OUTCOME_MALFORMED, &err);
 }
 
-// False: the call has ended.
-static bool take_head(struct http_call *call) {
+bool call_take_head(struct http_call *call) {
   int status = http_parser_head(call->conn->parser)->status;
   if (status == 101) {
-    malformed(call, "it switched to a protocol that nobody asked for (101)");
+    call_malformed(call, "it switched to a protocol that nobody asked for (101)");
     return false;
   }
   if (status >= 200) {
@@ -173,7 +194,7 @@ static bool take_head(struct http_call *call) {
     return true;
   }
   if (++call->informational > HTTP_MAX_INFORMATIONAL) {
-    malformed(call, "more than 8 interim answers (1xx)");
+    call_malformed(call, "more than 8 interim answers (1xx)");
     return false;
   }
   return true;
@@ -190,11 +211,11 @@ static bool take_body(struct http_call *call, struct str piece) {
     call->answer_cut = true;
   if (call->answer_body_bytes <= params->read_body_bytes)
     return true;
-  answer_ended(call, true);
+  call_answer_cut(call, NULL);
   return false;
 }
 
-static void expect_answer(struct http_call *call) {
+void call_expect_answer(struct http_call *call) {
   if (str_eq_c(call->params.method, "HEAD"))
     http_parser_expect_no_body(call->conn->parser);
 }
@@ -207,10 +228,10 @@ static bool is_quiet(struct stream *stream) {
   return !stream_pending(stream) || stream_read(stream, &byte, 1, &got, &ignored) == STREAM_WANT_READ;
 }
 
-static void answer_done(struct http_call *call, bool more_input) {
+void call_answer_done(struct http_call *call, bool more_input) {
   const struct client_conn *conn = call->conn;
   bool reusable =
-      !more_input && request_sent(call) && http_parser_head(conn->parser)->keep_alive && is_quiet(conn->stream);
+      !more_input && call_request_sent(call) && http_parser_head(conn->parser)->keep_alive && is_quiet(conn->stream);
   call_finish_answered(call, reusable);
 }
 
@@ -228,7 +249,7 @@ static bool take_input(struct http_call *call, struct str input) {
     case HTTP_NEED_MORE:
       return true;
     case HTTP_HEAD:
-      if (!take_head(call))
+      if (!call_take_head(call))
         return false;
       break;
     case HTTP_BODY:
@@ -237,19 +258,19 @@ static bool take_input(struct http_call *call, struct str input) {
       break;
     case HTTP_DONE:
       if (call->answered) {
-        answer_done(call, input.len > 0);
+        call_answer_done(call, input.len > 0);
         return false;
       }
       http_parser_reset(parser); // an interim answer
-      expect_answer(call);
+      call_expect_answer(call);
       break;
     case HTTP_BAD:
       if (call->answered) {
-        answer_ended(call, true);
+        call_answer_cut(call, NULL);
         return false;
       }
       (void)http_parser_error(parser, &err);
-      malformed(call, err.text);
+      call_malformed(call, err.text);
       return false;
     }
   }
@@ -258,7 +279,7 @@ static bool take_input(struct http_call *call, struct str input) {
 static void keep_waiting(struct http_call *call, bool want_write) {
   struct error err;
   if (call->send_failed && !call->answered) {
-    connection_lost(call, NULL);
+    call_connection_lost(call, NULL);
     return;
   }
   if (watch(call, want_write, &err) != 0) {
@@ -275,9 +296,9 @@ static void read_answer(struct http_call *call, bool want_write) {
   struct error err;
   for (int reads = 1;; reads++) {
     size_t got = 0;
-    enum stream_result result = stream_read(stream, client->read_buf, sizeof(client->read_buf), &got, &err);
+    enum stream_result result = stream_read(stream, client->read_buf, HTTP_READ_BYTES, &got, &err);
     if (result == STREAM_EOF || result == STREAM_FAILED) {
-      connection_lost(call, result == STREAM_EOF ? NULL : &err);
+      call_connection_lost(call, result == STREAM_EOF ? NULL : &err);
       return;
     }
     if (result != STREAM_OK) {
@@ -286,7 +307,7 @@ static void read_answer(struct http_call *call, bool want_write) {
     }
     if (!take_input(call, (struct str){client->read_buf, got}))
       return;
-    if (!stream_pending(stream) && (got < sizeof(client->read_buf) || reads >= READS_PER_ROUND)) {
+    if (!stream_pending(stream) && (got < HTTP_READ_BYTES || reads >= READS_PER_ROUND)) {
       keep_waiting(call, want_write && !call->answered);
       return;
     }
@@ -302,9 +323,9 @@ static void close_unread(struct http_call *call) {
 
 static void send_or_read(struct http_call *call, bool readable) {
   bool want_write = false;
-  if (!call->answered && !call->send_failed && !request_sent(call))
+  if (!call->answered && !call->send_failed && !call_request_sent(call))
     send_request(call, &want_write);
-  if (FAULT_PLANTED("close_before_answer") && request_sent(call)) {
+  if (FAULT_PLANTED("close_before_answer") && call_request_sent(call)) {
     close_unread(call);
     return;
   }
@@ -316,11 +337,22 @@ static void send_or_read(struct http_call *call, bool readable) {
 
 void call_exchange(struct http_call *call) {
   call->state = CALL_EXCHANGING;
-  expect_answer(call);
-  send_or_read(call, false);
+  call_expect_answer(call);
+  if (!call->stream) {
+    send_or_read(call, false);
+    return;
+  }
+  call->stream->progress_us = loop_now_us(call->client->loop);
+  call_stream_step(call, false);
 }
 
 // With the request gone, room to write means that TLS had to write before it could read on.
 void call_exchange_ready(struct http_call *call, uint32_t events) {
-  send_or_read(call, (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0 || request_sent(call));
+  bool readable = (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0 || call_request_sent(call);
+  if (!call->stream) {
+    send_or_read(call, readable);
+    return;
+  }
+  call->stream->blocked = false;
+  call_stream_step(call, readable);
 }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "net/http_client_internal.h"
@@ -95,9 +94,8 @@ void client_conn_close(struct client_conn *conn) {
 }
 
 void client_conn_reset(struct client_conn *conn) {
-  struct linger at_once = {.l_onoff = 1, .l_linger = 0};
-  if (conn->io.fd >= 0)
-    (void)!setsockopt(conn->io.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+  if (conn->stream)
+    stream_reset(conn->stream);
   client_conn_close(conn);
 }
 

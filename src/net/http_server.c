@@ -36,20 +36,19 @@ struct http_message *http_message_new(struct http_conn *conn) {
     buf_init(&message->body, 0);
     buf_init(&message->out, 0);
   }
-  message->conn = conn;
-  message->request = (struct http_request){
-      .head = &http_head_unknown,
-      .body = STR_EMPTY,
-      .peer = conn->peer,
-      .peer_text = str_of(conn->peer_text),
-      .peer_is_loopback = address_is_loopback(&conn->peer),
-      .tls = stream_is_tls(conn->stream),
-      .request_id = STR_EMPTY,
+  *message = (struct http_message){
+      .conn = conn,
+      .parser = message->parser,
+      .body = message->body,
+      .out = message->out,
+      .request = {.head = &http_head_unknown,
+                  .body = STR_EMPTY,
+                  .peer = conn->peer,
+                  .peer_text = str_of(conn->peer_text),
+                  .peer_is_loopback = address_is_loopback(&conn->peer),
+                  .tls = stream_is_tls(conn->stream),
+                  .request_id = STR_EMPTY},
   };
-  message->out_sent = 0;
-  message->head_mono_us = 0;
-  message->status = 0;
-  message->has_head = message->answered = message->incomplete = message->close = false;
   return message;
 }
 
@@ -284,6 +283,7 @@ void http_respond(struct http_request *request, const struct http_response *resp
               "a request was answered twice; the second answer (%d) is dropped", response->status);
     return;
   }
+  message->body_open = message->body_wanted = false;
   http_answer_write(message, response);
   http_conn_answered(message->conn);
 }

@@ -57,9 +57,11 @@ static void answer_put_header(struct buf *out, struct str name, struct str value
   buf_put(out, STR("\r\n"));
 }
 
-enum answer_body { ANSWER_WITHOUT_BODY, ANSWER_WITH_LENGTH, ANSWER_STREAM };
+enum answer_body { ANSWER_WITHOUT_BODY, ANSWER_WITH_LENGTH, ANSWER_CHUNKED };
 
-static void answer_put_head(struct http_message *message, const struct http_response *response, enum answer_body body) {
+// `length`: what is announced, ANSWER_WITH_LENGTH only.
+static void answer_put_head(struct http_message *message, const struct http_response *response, enum answer_body body,
+                            uint64_t length) {
   struct buf *out = &message->out;
   buf_put(out, STR("HTTP/1.1 "));
   buf_put_i64(out, response->status);
@@ -81,11 +83,11 @@ static void answer_put_head(struct http_message *message, const struct http_resp
   }
   if (response->content_type)
     answer_put_header(out, STR("Content-Type"), str_of(response->content_type));
-  if (body == ANSWER_STREAM && message->request.head->version_minor > 0)
+  if (body == ANSWER_CHUNKED)
     answer_put_header(out, STR("Transfer-Encoding"), STR("chunked"));
   if (body == ANSWER_WITH_LENGTH) {
     buf_put(out, STR("Content-Length: "));
-    buf_put_i64(out, (int64_t)response->body.len);
+    buf_put_i64(out, (int64_t)length);
     buf_put(out, STR("\r\n"));
   }
   if (message->close)
@@ -95,25 +97,48 @@ static void answer_put_head(struct http_message *message, const struct http_resp
   buf_put(out, STR("\r\n"));
 }
 
+// RFC 9110 8.6: no Content-Length with 204; a 304 has no body, but may say how long it would be.
+static bool status_has_body(int status) {
+  return status != HTTP_STATUS_NO_CONTENT && status != HTTP_STATUS_NOT_MODIFIED;
+}
+
+static bool is_head(const struct http_message *message) {
+  return str_eq_c(message->request.head->method, "HEAD");
+}
+
 // Compose into `out`; false when memory or the cap does not allow it.
 static bool answer_compose(struct http_message *message, const struct http_response *response) {
-  // RFC 9110 8.6: no Content-Length with 204; a 304 has no body.
-  bool has_body = response->status != HTTP_STATUS_NO_CONTENT && response->status != HTTP_STATUS_NOT_MODIFIED;
+  bool has_body = status_has_body(response->status);
+  bool is_announced = response->has_length && (is_head(message) || response->status == HTTP_STATUS_NOT_MODIFIED);
+  bool has_length = has_body || (is_announced && response->status != HTTP_STATUS_NO_CONTENT);
   const struct http_server *server = message->conn->server;
   if (response->body.len > server->config.max_response_bytes)
     return false;
   buf_clear(&message->out);
   message->out.max_bytes = server->config.max_response_bytes + HTTP_SERVER_HEAD_OUT_BYTES;
-  answer_put_head(message, response, has_body ? ANSWER_WITH_LENGTH : ANSWER_WITHOUT_BODY);
-  if (has_body && !str_eq_c(message->request.head->method, "HEAD"))
+  answer_put_head(message, response, has_length ? ANSWER_WITH_LENGTH : ANSWER_WITHOUT_BODY,
+                  is_announced ? response->length : response->body.len);
+  if (has_body && !is_head(message))
     buf_put(&message->out, response->body);
   return !message->out.failed;
 }
 
 bool http_answer_compose_head(struct http_message *message, const struct http_response *response) {
+  bool has_body = status_has_body(response->status);
+  enum answer_body body = ANSWER_WITHOUT_BODY;
+  message->sized = response->has_length && response->status != HTTP_STATUS_NO_CONTENT;
+  message->bodiless = !has_body || is_head(message);
+  message->stream_left = message->sized && !message->bodiless ? response->length : 0;
+  if (message->sized)
+    body = ANSWER_WITH_LENGTH;
+  else if (has_body && message->request.head->version_minor > 0) // RFC 9112 6.1: not for HTTP/1.0
+    body = ANSWER_CHUNKED;
+  message->chunked = body == ANSWER_CHUNKED && !message->bodiless;
+  // What has no length ends with the connection, or is HEAD's, whose clients may not know how to read it.
+  message->close = message->close || (has_body && !message->sized && !message->chunked);
   buf_clear(&message->out);
   message->out.max_bytes = HTTP_STREAM_MAX_PENDING_BYTES + HTTP_SERVER_HEAD_OUT_BYTES;
-  answer_put_head(message, response, ANSWER_STREAM);
+  answer_put_head(message, response, body, response->length);
   return !message->out.failed;
 }
 

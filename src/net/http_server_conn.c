@@ -48,9 +48,13 @@ static int64_t conn_in_ms(const struct http_conn *conn, int64_t ms) {
   return loop_now_us(conn->server->loop) + ms * US_PER_MS;
 }
 
-void http_conn_deadline_ms(struct http_conn *conn, int64_t ms) {
-  conn->deadline_us = ms == HTTP_NO_DEADLINE_MS ? NO_DEADLINE : conn_in_ms(conn, ms);
+void http_conn_deadline_us(struct http_conn *conn, int64_t at_us) {
+  conn->deadline_us = at_us;
   conn_arm(conn);
+}
+
+void http_conn_deadline_ms(struct http_conn *conn, int64_t ms) {
+  http_conn_deadline_us(conn, ms == HTTP_NO_DEADLINE_MS ? NO_DEADLINE : conn_in_ms(conn, ms));
 }
 
 // Wait for these events; closes and answers false when epoll refuses.
@@ -63,8 +67,7 @@ bool http_conn_want(struct http_conn *conn, uint32_t events) {
   return false;
 }
 
-// Continue with this connection in the same round's timers: bytes wait that raise no event.
-static void conn_resume_soon(struct http_conn *conn) {
+void http_conn_resume_soon(struct http_conn *conn) {
   conn->resume = true;
   loop_timer_set(conn->server->loop, &conn->timer, loop_now_us(conn->server->loop));
 }
@@ -76,6 +79,7 @@ static void conn_end_message(struct http_conn *conn) {
   if (!message)
     return;
   http_stream_told(message);
+  http_body_broken(message, NULL);
   if (message->answered) {
     int64_t since_us = message->head_mono_us;
     int64_t took_us = since_us ? clock_mono_us(loop_clock(server->loop)) - since_us : 0;
@@ -104,7 +108,7 @@ void http_conn_close(struct http_conn *conn) {
 static void conn_linger_read(struct http_conn *conn) {
   // MSG_TRUNC on TCP drops the bytes in the kernel (tcp(7)).
   for (int i = 0; i < LINGER_READS_PER_WAKE; i++) {
-    ssize_t got = recv(conn->io.fd, conn->server->scratch, HTTP_SERVER_SCRATCH_BYTES, MSG_DONTWAIT | MSG_TRUNC);
+    ssize_t got = recv(conn->io.fd, conn->server->scratch, HTTP_SERVER_READ_BYTES, MSG_DONTWAIT | MSG_TRUNC);
     if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
       return;
     conn->lingered_bytes += got > 0 ? (size_t)got : 0;
@@ -145,15 +149,6 @@ static enum flush_result conn_flushed(struct http_conn *conn) {
   return FLUSHED;
 }
 
-// Count what the message takes of the budget for what comes in: a large head, and the body's buffer, which a spare
-// message may bring along.
-static void conn_charge(const struct http_conn *conn) {
-  struct http_message *message = conn->message;
-  size_t bytes = http_parser_large_head_bytes(message->parser) + message->body.cap;
-  conn->server->buffered_bytes += bytes - message->charged_bytes;
-  message->charged_bytes = bytes;
-}
-
 // The client does not take the answer at once. Nothing else is kept for it meanwhile, and the answer counts: clients
 // that read a byte now and then must not hold more than the budget between them. One alone is always served.
 static bool conn_hold_answer(struct http_conn *conn) {
@@ -161,7 +156,7 @@ static bool conn_hold_answer(struct http_conn *conn) {
   struct http_message *message = conn->message;
   size_t others_bytes = server->unsent_bytes;
   http_message_drop_request(message);
-  conn_charge(conn);
+  http_body_charge(conn);
   message->unsent_bytes = message->out.cap;
   server->unsent_bytes += message->unsent_bytes;
   if (others_bytes == 0 || server->unsent_bytes <= server->config.max_buffered_bytes)
@@ -180,8 +175,10 @@ static enum flush_result conn_flush_wait(struct http_conn *conn, uint32_t events
 
 static enum flush_result conn_flush(struct http_conn *conn) {
   struct http_message *message = conn->message;
-  if (message->out.len == 0) { // memory was out when it was composed, or its end is that of the connection
-    http_conn_close(conn);
+  if (message->out_sent == message->out.len) {
+    if (message->streamed)
+      return conn_flushed(conn);
+    http_conn_close(conn); // memory was out when it was composed
     return FLUSH_CLOSED;
   }
   if (conn->state != HTTP_CONN_WRITING)
@@ -209,8 +206,12 @@ static enum flush_result conn_flush(struct http_conn *conn) {
   return conn_flush_wait(conn, EPOLLOUT);
 }
 
-// The server's own answer to a request that it does not take: it ends the connection.
-static void conn_fail(struct http_conn *conn, int status, const char *words) {
+void http_conn_reset(struct http_conn *conn) {
+  stream_reset(conn->stream);
+  http_conn_close(conn);
+}
+
+void http_conn_fail(struct http_conn *conn, int status, const char *words) {
   struct http_message *message = conn->message;
   message->incomplete = true;
   if (message->request.request_id.len == 0)
@@ -218,6 +219,9 @@ static void conn_fail(struct http_conn *conn, int status, const char *words) {
   log_write(conn->server->log, LOG_DEBUG, "net", message->request.request_id, "answered %s with %d: %s",
             conn->peer_text, status, words);
   http_answer_error(message, status, words);
+  struct error why;
+  error_set(&why, status == 408 ? ERR_TIMEOUT : status == 503 ? ERR_UNAVAILABLE : ERR_BAD_REQUEST, "%s", words);
+  http_body_broken(message, &why);
   (void)conn_flush(conn);
 }
 
@@ -257,9 +261,9 @@ static bool conn_begin(struct http_conn *conn, struct str input) {
   return true;
 }
 
-// RFC 9110 10.1.1. When the socket has no room the client goes on by itself after a while, so nothing waits for it. Not
+// When the socket has no room the client goes on by itself after a while, so nothing waits for it. Not
 // so under TLS: OpenSSL has made a record of the line by then, and would take the answer's first bytes for it.
-static bool conn_say_continue(struct http_conn *conn) {
+bool http_conn_say_continue(struct http_conn *conn) {
   struct str line = STR("HTTP/1.1 100 Continue\r\n\r\n");
   struct error err;
   size_t written;
@@ -271,30 +275,15 @@ static bool conn_say_continue(struct http_conn *conn) {
   return false;
 }
 
-static void conn_fail_too_large(struct http_conn *conn) {
-  char words[96];
-  (void)snprintf(words, sizeof words, "the body is larger than the %zu bytes allowed here",
-                 conn->message->body.max_bytes);
-  conn_fail(conn, 413, words);
-}
-
-// Would `more_bytes` of body still fit, after the head and the body that are there?
-static bool conn_has_budget(const struct http_conn *conn, size_t more_bytes) {
-  const struct http_server *server = conn->server;
-  const struct http_message *message = conn->message;
-  size_t bytes = http_parser_large_head_bytes(message->parser) + message->body.len + more_bytes;
-  return server->buffered_bytes - message->charged_bytes + bytes <= server->config.max_buffered_bytes;
-}
-
 // Ordinary heads are not counted, so that a full budget does not keep small requests out.
 static bool conn_charge_head(struct http_conn *conn) {
   if (http_parser_large_head_bytes(conn->message->parser) == 0)
     return true;
-  if (conn_has_budget(conn, 0)) {
-    conn_charge(conn);
+  if (http_body_has_budget(conn, 0)) {
+    http_body_charge(conn);
     return true;
   }
-  conn_fail(conn, 503, "too many large headers are being received at once; try again later");
+  http_conn_fail(conn, 503, "too many large headers are being received at once; try again later");
   return false;
 }
 
@@ -314,43 +303,12 @@ static bool conn_on_head(struct http_conn *conn, struct str input) {
     return false;
   if (!head->chunked && (!head->has_length || head->length == 0))
     return true;
-  size_t limit = server->handler.body_limit(server->handler.ctx, head);
-  message->body.max_bytes = limit;
-  if (head->has_length && head->length > limit) {
-    conn_fail_too_large(conn);
-    return false;
-  }
-  if (head->has_length)
-    message->body.max_bytes = (size_t)head->length;
-  int64_t now_us = loop_now_us(server->loop);
-  message->last_byte_us = message->window_start_us = now_us;
-  message->window_bytes = 0;
-  bool waits = head->expect_continue && head->version_minor == 1 && input.len == 0;
-  return !waits || conn_say_continue(conn);
+  message->says_continue = head->expect_continue && head->version_minor == 1 && input.len == 0;
+  message->bit_by_bit = server->handler.streams_body && server->handler.streams_body(server->handler.ctx, head);
+  return message->bit_by_bit || http_body_begin(conn, input);
 }
 
-static bool conn_on_body(struct http_conn *conn, struct str piece) {
-  struct http_message *message = conn->message;
-  if (piece.len > message->body.max_bytes - message->body.len) {
-    conn_fail_too_large(conn);
-    return false;
-  }
-  if (!conn_has_budget(conn, piece.len)) {
-    conn_fail(conn, 503, "too many request bodies are being received at once; try again later");
-    return false;
-  }
-  buf_put(&message->body, piece);
-  if (message->body.failed) {
-    conn_fail(conn, 503, "no memory for the request body; try again later");
-    return false;
-  }
-  conn_charge(conn);
-  message->window_bytes += piece.len;
-  message->last_byte_us = loop_now_us(conn->server->loop);
-  return true;
-}
-
-static bool conn_save_rest(struct http_conn *conn, struct str input) {
+bool http_conn_save_rest(struct http_conn *conn, struct str input) {
   if (input.len == 0)
     return true;
   conn->rest = malloc(input.len);
@@ -361,37 +319,51 @@ static bool conn_save_rest(struct http_conn *conn, struct str input) {
   return true;
 }
 
-// The request is complete: hand it over. True when it was answered and written at once.
+// What came of the body with the head waits until the handler wants it. False when the connection is gone or answered.
+static bool conn_keep_body(struct http_conn *conn, struct str input) {
+  if (!http_body_has_budget(conn, input.len)) {
+    http_conn_fail(conn, 503, "too many request bodies are being received at once; try again later");
+    return false;
+  }
+  if (!http_conn_save_rest(conn, input)) {
+    http_conn_fail(conn, 503, "no memory for the request; try again later");
+    return false;
+  }
+  http_body_charge(conn);
+  return true;
+}
+
+// The request is complete, or the handler reads its body: hand it over. True when it was answered and written at once.
 static bool conn_dispatch(struct http_conn *conn, struct str input) {
   struct http_server *server = conn->server;
   struct http_message *message = conn->message;
   message->request.arena = arena_new(server->config.request_arena_bytes);
   if (!message->request.arena) {
-    conn_fail(conn, 503, "no memory for the request; try again later");
+    http_conn_fail(conn, 503, "no memory for the request; try again later");
     return false;
   }
   message->request.body = buf_str(&message->body);
+  message->request.body_to_come = message->incomplete = message->bit_by_bit;
+  if (message->bit_by_bit && !conn_keep_body(conn, input))
+    return false;
   conn->deadline_us = NO_DEADLINE;
-  http_conn_set_state(conn, HTTP_CONN_HANDLING);
+  http_conn_set_state(conn, message->bit_by_bit ? HTTP_CONN_RECEIVING : HTTP_CONN_HANDLING);
   conn->in_dispatch = true;
   server->handler.on_request(server->handler.ctx, &message->request);
   conn->in_dispatch = false;
+  if (message->aborted) {
+    http_conn_reset(conn);
+    return false;
+  }
   if (message->answered && !message->streaming) {
     enum flush_result result = conn_flush(conn);
     if (result != FLUSH_BLOCKED)
       return result == FLUSHED;
   }
   // Pipelined bytes without memory to keep them: this answer is the last on the connection.
-  if (!conn_save_rest(conn, input))
+  if (!message->bit_by_bit && !http_conn_save_rest(conn, input))
     message->close = true;
   return false;
-}
-
-static int64_t conn_body_deadline(const struct http_conn *conn) {
-  const struct http_server_config *config = &conn->server->config;
-  int64_t idle_us = conn->message->last_byte_us + config->body_idle_timeout_ms * US_PER_MS;
-  int64_t window_us = conn->message->window_start_us + config->body_rate_window_ms * US_PER_MS;
-  return idle_us < window_us ? idle_us : window_us;
 }
 
 // Feed what was read, request after request. True when more is wanted from the socket.
@@ -407,14 +379,16 @@ static bool conn_run(struct http_conn *conn, struct str input) {
       if (conn->state == HTTP_CONN_HEAD && !conn_charge_head(conn))
         return false;
       if (conn->state == HTTP_CONN_BODY)
-        conn->deadline_us = conn_body_deadline(conn);
+        conn->deadline_us = http_body_deadline_us(conn);
       return true;
     case HTTP_HEAD:
       if (!conn_on_head(conn, input))
         return false;
+      if (conn->message->bit_by_bit)
+        return conn_dispatch(conn, input);
       break;
     case HTTP_BODY:
-      if (!conn_on_body(conn, piece))
+      if (!http_body_add(conn, piece))
         return false;
       break;
     case HTTP_DONE:
@@ -423,7 +397,7 @@ static bool conn_run(struct http_conn *conn, struct str input) {
       break;
     case HTTP_BAD:
       status = http_parser_error(conn->message->parser, &err);
-      conn_fail(conn, status, err.text);
+      http_conn_fail(conn, status, err.text);
       return false;
     }
   }
@@ -433,7 +407,7 @@ static bool conn_run(struct http_conn *conn, struct str input) {
 // The peer sends no more. A half-closed connection with a whole request was answered before we come here.
 static void conn_ended(struct http_conn *conn, bool clean) {
   if (clean && conn->message)
-    conn_fail(conn, 400, "the request ended before it was complete");
+    http_conn_fail(conn, 400, "the request ended before it was complete");
   else
     http_conn_close(conn);
 }
@@ -443,7 +417,7 @@ static void conn_read(struct http_conn *conn) {
   for (int i = 0; i < HTTP_SERVER_READS_PER_WAKE; i++) {
     struct error err;
     size_t got;
-    enum stream_result result = stream_read(conn->stream, server->scratch, sizeof server->scratch, &got, &err);
+    enum stream_result result = stream_read(conn->stream, server->scratch, HTTP_SERVER_READ_BYTES, &got, &err);
     if (result == STREAM_EOF || result == STREAM_FAILED) {
       conn_ended(conn, result == STREAM_EOF);
       return;
@@ -456,12 +430,12 @@ static void conn_read(struct http_conn *conn) {
     if (!conn_run(conn, (struct str){server->scratch, got}))
       return;
     // A short read has emptied the socket, as good as EAGAIN and a system call cheaper.
-    if (got < sizeof server->scratch && !stream_pending(conn->stream))
+    if (got < HTTP_SERVER_READ_BYTES && !stream_pending(conn->stream))
       break;
   }
   conn_arm(conn);
   if (http_conn_want(conn, EPOLLIN) && stream_pending(conn->stream))
-    conn_resume_soon(conn);
+    http_conn_resume_soon(conn);
 }
 
 // After an answer that did not leave within conn_run: go on with what waits.
@@ -470,10 +444,18 @@ static void conn_continue(struct http_conn *conn) {
   if (!http_conn_want(conn, EPOLLIN))
     return;
   if (conn->rest || stream_pending(conn->stream))
-    conn_resume_soon(conn);
+    http_conn_resume_soon(conn);
 }
 
 static void conn_resume(struct http_conn *conn) {
+  if (conn->state == HTTP_CONN_RECEIVING) {
+    http_body_step(conn);
+    return;
+  }
+  if (conn->state == HTTP_CONN_STREAMING) {
+    http_stream_step(conn);
+    return;
+  }
   if (conn->state > HTTP_CONN_BODY || conn->state == HTTP_CONN_HANDSHAKE)
     return;
   if (conn->rest) {
@@ -530,26 +512,6 @@ static void conn_handshake(struct http_conn *conn) {
   }
 }
 
-// The body's deadline came: too slow by the rule, or a new window begins.
-static void conn_body_expired(struct http_conn *conn, int64_t now_us) {
-  const struct http_server_config *config = &conn->server->config;
-  struct http_message *message = conn->message;
-  if (now_us - message->last_byte_us >= config->body_idle_timeout_ms * US_PER_MS) {
-    conn_fail(conn, 408, "the body stopped coming");
-    return;
-  }
-  if (now_us - message->window_start_us >= config->body_rate_window_ms * US_PER_MS) {
-    if ((int64_t)message->window_bytes * 1000 < (int64_t)config->body_min_bytes_per_s * config->body_rate_window_ms) {
-      conn_fail(conn, 408, "the body came too slowly");
-      return;
-    }
-    message->window_start_us = now_us;
-    message->window_bytes = 0;
-  }
-  conn->deadline_us = conn_body_deadline(conn);
-  conn_arm(conn);
-}
-
 static void conn_on_timer(struct loop_timer *timer) {
   struct http_conn *conn = CONTAINER_OF(timer, struct http_conn, timer);
   int64_t now_us = loop_now_us(conn->server->loop);
@@ -564,9 +526,9 @@ static void conn_on_timer(struct loop_timer *timer) {
     return;
   }
   if (conn->state == HTTP_CONN_HEAD)
-    conn_fail(conn, 408, "the header took too long to come");
-  else if (conn->state == HTTP_CONN_BODY)
-    conn_body_expired(conn, now_us);
+    http_conn_fail(conn, 408, "the header took too long to come");
+  else if (conn->state == HTTP_CONN_BODY || (conn->state == HTTP_CONN_RECEIVING && conn->message->body_wanted))
+    http_body_expired(conn, now_us);
   else if (conn->state != HTTP_CONN_HANDLING)
     http_conn_close(conn);
 }
@@ -583,6 +545,9 @@ static void conn_on_ready(struct loop_io *io, uint32_t events) {
     // Bytes that were read earlier come first; what is in the socket raises its event again.
     if (!conn->resume)
       conn_read(conn);
+    return;
+  case HTTP_CONN_RECEIVING:
+    http_body_ready(conn, events);
     return;
   case HTTP_CONN_HANDLING:
     // A pipelined request, or the client has gone: both wait for the answer. Until then no more events.
@@ -604,6 +569,17 @@ static void conn_on_ready(struct loop_io *io, uint32_t events) {
 void http_conn_answered(struct http_conn *conn) {
   if (!conn->in_dispatch && conn_flush(conn) == FLUSHED)
     conn_continue(conn);
+}
+
+bool http_conn_after_callback(struct http_conn *conn) {
+  struct http_message *message = conn->message;
+  if (message->aborted)
+    http_conn_reset(conn);
+  else if (message->answered && !message->streaming)
+    http_conn_answered(conn);
+  else
+    return !message->answered;
+  return false;
 }
 
 struct http_conn *http_conn_new(struct http_server *server, int fd, const struct address *peer, struct error *err) {

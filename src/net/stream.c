@@ -13,6 +13,7 @@
 #include "net/tls_internal.h"
 
 enum { STREAM_PEER_NAME_BYTES = 128 };
+enum { STREAM_RECORD_BYTES = 16 * 1024 }; // the most that a TLS record holds (RFC 8446 5.1)
 
 // OpenSSL reads on for as long as a peer sends key updates or tickets, and the loop would stand still meanwhile: a key
 // update costs it 30 us and the peer 27 bytes. A call takes little more than one record from the socket; all calls of a
@@ -222,9 +223,14 @@ static void stream_resume(struct stream *stream, const struct tls_session *resum
   if (!resume || resume->client != tls->client || (tls->verify && !resume->verified) ||
       !str_ieq(str_of(resume->host), str_of(tls->host)))
     return;
+  // A copy: OpenSSL marks a TLS 1.3 session as used up when the first connection is through its handshake, and all that
+  // begin before that one's own ticket is here would pay for a full handshake. Servers take a ticket more than once; that
+  // an onlooker can link such connections (RFC 8446 C.4) tells him no more than our address does.
+  SSL_SESSION *copy = SSL_SESSION_dup(resume->session);
   // Failing costs a full handshake, nothing else.
-  if (!SSL_set_session(tls->ssl, resume->session))
+  if (!copy || !SSL_set_session(tls->ssl, copy))
     ERR_clear_error();
+  SSL_SESSION_free(copy); // the connection holds it
 }
 
 struct stream *stream_new_client(int fd, struct tls_client *client, struct str host, bool verify,
@@ -266,6 +272,13 @@ void stream_free(struct stream *stream) {
   }
   close(stream->fd);
   stream_discard(stream);
+}
+
+void stream_reset(struct stream *stream) {
+  const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+  (void)!setsockopt(stream->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+  if (stream->tls)
+    stream->tls->broken = true;
 }
 
 int stream_fd(const struct stream *stream) {
@@ -433,6 +446,18 @@ enum stream_result stream_read(struct stream *stream, char *out, size_t size, si
   if (rc == 1)
     stream->tls->idle_bytes = 0;
   return rc == 1 ? STREAM_OK : stream_tls_result(stream, rc, err);
+}
+
+enum stream_result stream_read_piece(struct stream *stream, char *out, size_t size, size_t *got, struct error *err) {
+  enum stream_result result = stream_read(stream, out, size, got, err);
+  struct error ignored; // whatever ends the connection is there to be seen by the next read
+  while (result == STREAM_OK && stream->tls && size - *got >= STREAM_RECORD_BYTES) {
+    size_t more;
+    if (stream_read(stream, out + *got, size - *got, &more, &ignored) != STREAM_OK)
+      break;
+    *got += more;
+  }
+  return result;
 }
 
 static enum stream_result stream_plain_write(struct stream *stream, struct str data, size_t *written,

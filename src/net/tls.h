@@ -44,6 +44,8 @@ struct stream *stream_new_server(int fd, struct tls_server *server, struct error
 struct stream *stream_new_client(int fd, struct tls_client *client, struct str host, bool verify,
                                  struct tls_session *resume, struct error *err) MUST_CHECK;
 void stream_free(struct stream *stream); // closes; sends close_notify if it can at once
+// To be freed without close_notify and with RST: the peer is not to take what it has for the whole.
+void stream_reset(struct stream *stream);
 // Say that nothing more will be sent (close_notify, FIN) and keep the receiving side open: for a lingering close.
 void stream_shutdown(struct stream *stream);
 
@@ -53,6 +55,9 @@ bool stream_is_tls(const struct stream *stream);
 // not for NAME", "certificate is signed by an authority that is not trusted" ...
 enum stream_result stream_handshake(struct stream *stream, struct error *err) MUST_CHECK;
 enum stream_result stream_read(struct stream *stream, char *out, size_t size, size_t *got, struct error *err)
+    MUST_CHECK;
+// The same for pieces larger than a TLS record: as many of them as are there.
+enum stream_result stream_read_piece(struct stream *stream, char *out, size_t size, size_t *got, struct error *err)
     MUST_CHECK;
 enum stream_result stream_write(struct stream *stream, struct str data, size_t *written, struct error *err) MUST_CHECK;
 // Bytes already decrypted and not yet read (they raise no EPOLLIN).

@@ -105,7 +105,11 @@ static void start_server(struct world *world) {
       .keep_alive_timeout_ms = 3600000,
       .write_timeout_ms = 3600000,
   };
-  const struct http_server_handler handler = {world, body_limit, on_request, write_error, on_answered};
+  const struct http_server_handler handler = {.ctx = world,
+                                              .body_limit = body_limit,
+                                              .on_request = on_request,
+                                              .write_error = write_error,
+                                              .on_answered = on_answered};
   world->server = http_server_new(world->loop, &config, &handler, world->store->ids, NULL, &err);
   assert_non_null(world->server);
 }

@@ -294,6 +294,20 @@ static bool resumes(struct tls_client *client, struct tls_server *server, const 
   return resumed;
 }
 
+// Deliveries begin together: those that start before the first of them has its own ticket have no other than its.
+static void test_several_connections_resume_from_one_ticket(void **state) {
+  struct world *world = *state;
+  struct tls_server *server = server_with(&world->good);
+  struct tls_session *session = session_of(world->client, server, "good.example", true);
+  struct pair first = pair_shake(world->client, server, "good.example", true, session);
+  assert_true(stream_resumed(first.client));
+  assert_true(resumes(world->client, server, "good.example", true, session)); // while the first is still open
+  pair_free(&first);
+  assert_true(resumes(world->client, server, "good.example", true, session));
+  tls_session_free(session);
+  tls_server_free(server);
+}
+
 static void test_session_is_resumed_only_for_what_it_was_checked_for(void **state) {
   struct world *world = *state;
   struct tls_server *server = server_with(&world->good);
@@ -530,6 +544,7 @@ int main(void) {
       cmocka_unit_test(test_refusals_name_their_cause),
       cmocka_unit_test(test_trusted_receiver_certificate_is_enough),
       cmocka_unit_test(test_session_is_resumed_only_for_what_it_was_checked_for),
+      cmocka_unit_test(test_several_connections_resume_from_one_ticket),
       cmocka_unit_test(test_unchecked_session_does_not_hide_a_bad_certificate),
       cmocka_unit_test(test_clean_end_and_cut_are_told_apart),
       cmocka_unit_test(test_writing_to_a_gone_peer_raises_no_signal),

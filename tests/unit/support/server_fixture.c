@@ -34,6 +34,11 @@ static size_t on_body_limit(void *ctx, const struct http_head *head) {
   return BODY_LIMIT_BYTES;
 }
 
+static bool on_streams_body(void *ctx, const struct http_head *head) {
+  (void)head;
+  return ((struct world *)ctx)->stream_bodies;
+}
+
 static void on_request(void *ctx, struct http_request *request) {
   struct world *world = ctx;
   assert_true(world->requests < MAX_REQUESTS);
@@ -68,7 +73,14 @@ int world_set_up(void **state) {
   world->loop = loop_new(&world->clock, MAX_CONNECTIONS + 2, 4, &err);
   world->ids = id_source_new(&world->clock);
   world->answer = STR("done\n");
-  const struct http_server_handler handler = {world, on_body_limit, on_request, on_write_error, on_answered};
+  const struct http_server_handler handler = {
+      .ctx = world,
+      .body_limit = on_body_limit,
+      .streams_body = on_streams_body,
+      .on_request = on_request,
+      .write_error = on_write_error,
+      .on_answered = on_answered,
+  };
   struct http_server_config config = {
       .backlog = 16,
       .max_connections = MAX_CONNECTIONS,

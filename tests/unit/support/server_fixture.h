@@ -19,8 +19,9 @@ struct world {
   struct loop *loop;
   struct id_source *ids;
   struct http_server *server;
-  bool defer;       // keep requests in `waiting` instead of answering
-  bool bad_headers; // answer with headers that must be dropped
+  bool defer;         // keep requests in `waiting` instead of answering
+  bool stream_bodies; // hand requests over with the head
+  bool bad_headers;   // answer with headers that must be dropped
   struct str answer;
   struct http_request *waiting[MAX_REQUESTS];
   size_t requests;
