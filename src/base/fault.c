@@ -45,9 +45,22 @@ static const struct fault FAULTS[] = {
     {"dispatch.record.submitted", FAULT_KIND_POINT},
     {"store.attempt.applied", FAULT_KIND_POINT},
     {"dispatch.recorded", FAULT_KIND_POINT},
+    // A change of the registry behind us, from the intent to the answer.
+    {"change.opened", FAULT_KIND_POINT},
+    {"change.forward.before", FAULT_KIND_POINT},
+    {"change.forward.begun", FAULT_KIND_POINT},
+    {"change.answered", FAULT_KIND_POINT},
+    {"change.tell.before", FAULT_KIND_POINT},
+    {"change.told", FAULT_KIND_POINT},
+    {"change.answer.before", FAULT_KIND_POINT},
+    {"change.settle.asked", FAULT_KIND_POINT},
+    {"change.settle.heard", FAULT_KIND_POINT},
+    {"change.closed", FAULT_KIND_POINT},
     // What else writes.
     {"store.checkpoint.before", FAULT_KIND_POINT},
     {"store.checkpoint.after", FAULT_KIND_POINT},
+    {"store.move.before", FAULT_KIND_POINT},
+    {"store.move.after", FAULT_KIND_POINT},
     {"store.sweep.stepped", FAULT_KIND_POINT},
     {"store.migration.between", FAULT_KIND_POINT},
     {"api.policy.deleted", FAULT_KIND_POINT},
@@ -56,6 +69,7 @@ static const struct fault FAULTS[] = {
     {"answer_before_commit", FAULT_KIND_PLANT},
     {"close_before_answer", FAULT_KIND_PLANT},
     {"synchronous_off", FAULT_KIND_PLANT},
+    {"forget_intents", FAULT_KIND_PLANT},
     {"drop_notices", FAULT_KIND_PLANT}, // no defect: the store is the truth
 };
 

@@ -13,16 +13,54 @@
 
 // The eventfd is written and read under the lock: `signalled` is then exactly its state, one write serves all messages
 // until the next take, and no late write can leave it readable with nothing there (a loop would spin on it).
+struct chain {
+  struct queue_node *first, *last;
+  size_t count;
+};
+
 struct queue {
   pthread_mutex_t lock;
   pthread_cond_t arrived;
-  struct queue_node *first, *last;
+  struct chain pressing, patient;
   size_t count, max_count;
   size_t waiters; // threads inside queue_wait and queue_gather
   size_t wanted;  // how many messages those wait for
   int fd;
+  bool pressing_wakes; // though fewer are there
   bool signalled, closed;
 };
+
+enum { PATIENT_SHARE = 4 }; // one in so many of a take
+
+static void chain_append(struct chain *chain, struct queue_node *node) {
+  node->next = NULL;
+  if (chain->last)
+    chain->last->next = node;
+  else
+    chain->first = node;
+  chain->last = node;
+  chain->count++;
+}
+
+// The first `len`, which it has, as a chain of their own.
+static struct chain chain_cut(struct chain *chain, size_t len) {
+  struct chain head = *chain;
+
+  if (len == chain->count) {
+    *chain = (struct chain){0};
+    return head;
+  }
+  if (len == 0)
+    return (struct chain){0};
+  head.last = chain->first;
+  for (size_t i = 1; i < len; i++)
+    head.last = head.last->next;
+  chain->first = head.last->next;
+  chain->count -= len;
+  head.last->next = NULL;
+  head.count = len;
+  return head;
+}
 
 static void queue_lock(struct queue *queue) {
   if (pthread_mutex_lock(&queue->lock) != 0)
@@ -99,7 +137,7 @@ void queue_free(struct queue *queue) {
   free(queue);
 }
 
-static int push(struct queue *queue, struct queue_node *node, bool reserved) {
+static int push(struct queue *queue, struct queue_node *node, struct chain *chain, bool reserved) {
   int result = 0;
 
   queue_lock(queue);
@@ -108,15 +146,11 @@ static int push(struct queue *queue, struct queue_node *node, bool reserved) {
   } else if (!reserved && queue->count >= queue->max_count) {
     result = ERR_FULL;
   } else {
-    node->next = NULL;
-    if (queue->last)
-      queue->last->next = node;
-    else
-      queue->first = node;
-    queue->last = node;
+    chain_append(chain, node);
     queue->count++;
     signal_fd(queue);
-    if (queue->waiters && queue->count >= queue->wanted)
+    bool presses = queue->pressing_wakes && chain == &queue->pressing;
+    if (queue->waiters && (queue->count >= queue->wanted || presses))
       (void)pthread_cond_signal(&queue->arrived);
   }
   queue_unlock(queue);
@@ -124,35 +158,67 @@ static int push(struct queue *queue, struct queue_node *node, bool reserved) {
 }
 
 int queue_push(struct queue *queue, struct queue_node *node) {
-  return push(queue, node, false);
+  return push(queue, node, &queue->pressing, false);
+}
+
+int queue_push_patient(struct queue *queue, struct queue_node *node) {
+  return push(queue, node, &queue->patient, false);
 }
 
 int queue_push_reserved(struct queue *queue, struct queue_node *node) {
-  return push(queue, node, true);
+  return push(queue, node, &queue->pressing, true);
 }
 
 struct queue_node *queue_take_all(struct queue *queue) {
   return queue_take(queue, SIZE_MAX);
 }
 
+static size_t at_most(size_t count, size_t max) {
+  return count < max ? count : max;
+}
+
 struct queue_node *queue_take(struct queue *queue, size_t max) {
   queue_lock(queue);
-  struct queue_node *first = max ? queue->first : NULL;
-  if (first && max >= queue->count) {
-    queue->first = queue->last = NULL;
-    queue->count = 0;
-  } else if (first) {
-    struct queue_node *end = first;
-    for (size_t i = 1; i < max; i++)
-      end = end->next;
-    queue->first = end->next;
-    end->next = NULL;
-    queue->count -= max;
-  }
+  size_t kept = at_most(queue->patient.count, max / PATIENT_SHARE);
+  struct chain taken = chain_cut(&queue->pressing, at_most(queue->pressing.count, max - kept));
+  struct chain patient = chain_cut(&queue->patient, at_most(queue->patient.count, max - taken.count));
+  if (taken.last)
+    taken.last->next = patient.first;
+  else
+    taken.first = patient.first;
+  queue->count -= taken.count + patient.count;
   if (queue->count == 0)
     clear_fd(queue);
   queue_unlock(queue);
-  return first;
+  return taken.first;
+}
+
+void queue_give_back(struct queue *queue, struct queue_node *first) {
+  struct chain back = {0};
+
+  while (first) {
+    struct queue_node *next = first->next;
+    chain_append(&back, first);
+    first = next;
+  }
+  if (back.count == 0)
+    return;
+  queue_lock(queue);
+  back.last->next = queue->patient.first;
+  if (!queue->patient.last)
+    queue->patient.last = back.last;
+  queue->patient.first = back.first;
+  queue->patient.count += back.count;
+  queue->count += back.count;
+  signal_fd(queue);
+  queue_unlock(queue);
+}
+
+bool queue_is_pressed(struct queue *queue) {
+  queue_lock(queue);
+  bool pressed = queue->pressing.count > 0;
+  queue_unlock(queue);
+  return pressed;
 }
 
 static struct timespec monotonic_after(int64_t timeout_us) {
@@ -190,16 +256,18 @@ bool queue_wait(struct queue *queue, int timeout_ms) {
   return something;
 }
 
-void queue_gather(struct queue *queue, size_t count, int64_t timeout_us) {
+void queue_gather(struct queue *queue, size_t count, int64_t timeout_us, bool pressing) {
   struct timespec until = monotonic_after(timeout_us);
   int waited = 0;
 
   queue_lock(queue);
   queue->waiters++;
   queue->wanted = count;
-  while (queue->count < count && !queue->closed && waited == 0)
+  queue->pressing_wakes = pressing;
+  while (queue->count < count && !(pressing && queue->pressing.count > 0) && !queue->closed && waited == 0)
     waited = pthread_cond_timedwait(&queue->arrived, &queue->lock, &until);
   queue->wanted = 1;
+  queue->pressing_wakes = false;
   queue->waiters--;
   queue_unlock(queue);
 }

@@ -9,7 +9,8 @@
 #include "dispatch/trial.h"
 
 enum {
-  PUMP_BATCH = 64,      // deliveries started in one go, then the loop looks at its sockets
+  PUMP_BATCH = 16,      // deliveries started in one go, then the loop looks at its sockets and at what is new
+  PROMPT_TURNS = 4,     // in a row, then it is the turn of those that have a backlog
   RESCAN_PAGE = 256,    // targets read in one go
   STATE_WAIT_MS = 1000, // for a snapshot of a lane
   CLOCK_JUMP_US = 1000000,
@@ -37,6 +38,7 @@ struct dispatch {
   bool complete;           // every target with work has a lane: what a notice names had no work before
   int64_t clock_offset_us; // wall clock minus monotonic at the last pass
   bool limited_turn;       // suspect lanes go first this time
+  int prompt_turns;        // in a row
   bool draining;
   void (*on_drained)(void *ctx);
   void *drained_ctx;
@@ -149,25 +151,36 @@ static void show_metrics(struct dispatch *dispatch) {
   metric_set(dispatch->metrics.window, (int64_t)window_used(lanes->window));
 }
 
-static struct lane *first_with_room(struct dispatch *dispatch, bool limited) {
-  struct list_node *node = list_first(&dispatch->lanes.lists[limited ? LANE_LIMITED : LANE_READY]);
-  if (!node || !sender_has_room(&dispatch->sender, limited))
+static struct lane *first_with_room(struct dispatch *dispatch, enum lane_state state) {
+  struct list_node *node = list_first(&dispatch->lanes.lists[state]);
+  if (!node || !sender_has_room(&dispatch->sender, state))
     return NULL;
   return CONTAINER_OF(node, struct lane, node);
 }
 
-// The two lists take turns, and the lanes of a list do.
+// The lists take turns, and the lanes of a list do. Of five turns one is left to those that have a backlog, however many
+// others there are.
 static struct lane *next_lane(struct dispatch *dispatch) {
   if (dispatch->draining || !atomic_load(&dispatch->healthy))
     return NULL;
-  struct lane *lane = first_with_room(dispatch, dispatch->limited_turn);
-  return lane ? lane : first_with_room(dispatch, !dispatch->limited_turn);
+  bool prompt_may = dispatch->prompt_turns < PROMPT_TURNS;
+  struct lane *lane = prompt_may ? first_with_room(dispatch, LANE_PROMPT) : NULL;
+  if (!lane)
+    lane = first_with_room(dispatch, dispatch->limited_turn ? LANE_LIMITED : LANE_READY);
+  if (!lane)
+    lane = first_with_room(dispatch, dispatch->limited_turn ? LANE_READY : LANE_LIMITED);
+  return lane || prompt_may ? lane : first_with_room(dispatch, LANE_PROMPT);
 }
 
 static void take_turn(struct dispatch *dispatch, struct lane *lane) {
   struct list *list = &dispatch->lanes.lists[lane->state];
   struct delivery_notice notice;
-  dispatch->limited_turn = lane->state != LANE_LIMITED;
+  if (lane->state == LANE_PROMPT) {
+    dispatch->prompt_turns += dispatch->prompt_turns < PROMPT_TURNS;
+  } else {
+    dispatch->prompt_turns = 0;
+    dispatch->limited_turn = lane->state != LANE_LIMITED;
+  }
   list_remove(list, &lane->node);
   list_push_back(list, &lane->node);
   if (lane_take(lane, &notice))
@@ -221,10 +234,11 @@ static int rescan_page(struct dispatch *dispatch, struct error *err) {
   size_t len;
   if (dispatch->rescan_after == 0)
     dispatch->pass_failed = false;
-  int rc = delivery_lanes(dispatch->lanes.reader, dispatch->rescan_after, targets, RESCAN_PAGE, &len, err);
+  int64_t after = dispatch->rescan_after;
+  int rc = delivery_lanes(dispatch->lanes.reader, &after, targets, RESCAN_PAGE, &len, err);
   if (rc != 0)
     return rc;
-  bool more = len == RESCAN_PAGE;
+  bool more = after != 0;
   for (size_t i = 0; i < len; i++) {
     if (!look_at(dispatch, targets[i])) {
       log_warn(dispatch->log, "dispatch", "%zu targets have work already; the others wait",
@@ -234,7 +248,7 @@ static int rescan_page(struct dispatch *dispatch, struct error *err) {
       break;
     }
   }
-  dispatch->rescan_after = more ? targets[len - 1] : 0;
+  dispatch->rescan_after = more ? after : 0;
   if (!more) {
     dispatch->rescan_all = false;
     dispatch->complete = !dispatch->pass_failed;
@@ -449,7 +463,11 @@ void dispatch_lane_state(struct dispatch *dispatch, int64_t target_id, struct di
 
 static void init_metrics(struct dispatch_metrics *out, struct metrics *metrics) {
   static const char *const LABELS[LANE_STATES] = {
-      [LANE_RESTING] = "state=\"resting\"", [LANE_READY] = "state=\"ready\"", [LANE_LIMITED] = "state=\"limited\""};
+      [LANE_RESTING] = "state=\"resting\"",
+      [LANE_PROMPT] = "state=\"prompt\"",
+      [LANE_READY] = "state=\"ready\"",
+      [LANE_LIMITED] = "state=\"limited\"",
+  };
   for (int i = 0; i < LANE_STATES; i++)
     out->lanes[i] = metrics_gauge(metrics, "harbinger_lanes", LABELS[i], "Targets with work, by what they do.");
   out->running = metrics_gauge(metrics, "harbinger_deliveries_running", "",

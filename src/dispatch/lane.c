@@ -166,6 +166,28 @@ static void rest(struct lane *lane, int64_t until_us) {
   }
 }
 
+// With a thousand lanes in front of it a new event of an idle target would wait for a thousand deliveries of backlogs.
+// Only first tries that the window holds, and few of them with what is on its way: a target that wants more, or whose
+// deliveries have waited, queues with the others until it owes nothing.
+static bool is_prompt(const struct lane *lane) {
+  if (lane->entries == 0 || lane->entries + lane->running.count > LANE_PROMPT_OWED)
+    return false;
+  for (int i = 0; i < LANE_CLASSES; i++) {
+    const struct window_queue *queue = &lane->classes[i];
+    if ((i >= LANE_RETRY_CLASS && queue->first) || is_due(lane->lanes, i, queue->store_due_us))
+      return false;
+  }
+  return true;
+}
+
+static enum lane_state state_to_send(struct lane *lane) {
+  if (!is_prompt(lane))
+    lane->queued = true;
+  if (lane_is_limited(lane))
+    return LANE_LIMITED;
+  return lane->queued ? LANE_READY : LANE_PROMPT;
+}
+
 bool lane_settle(struct lane *lane) {
   struct lanes *lanes = lane->lanes;
   int64_t now_us = loop_now_us(lanes->loop);
@@ -178,13 +200,14 @@ bool lane_settle(struct lane *lane) {
   int64_t at_us = work_us(lane);
   if (at_us <= now_us) {
     loop_timer_cancel(lanes->loop, &lane->timer);
-    enum lane_state state = lane_is_limited(lane) ? LANE_LIMITED : LANE_READY;
+    enum lane_state state = state_to_send(lane);
     if (lane->state != state)
       move_to(lane, state);
     lanes->on_ready(lanes->ctx);
     return true;
   }
   if (at_us == WINDOW_NOTHING && lane->running.count == 0) {
+    lane->queued = false;
     if (lane->expired && lane->not_before_us <= now_us) {
       lane_free(lane);
       return false;
@@ -197,11 +220,19 @@ bool lane_settle(struct lane *lane) {
   return true;
 }
 
+// A few hundred backlogs would fill the window, and a new event of another lane would be known to the store alone: a share
+// is kept for what has just come for lanes that owe little.
+static bool window_has_room(const struct lane *lane, bool just_came) {
+  size_t max = lane->lanes->config->window;
+  size_t kept = just_came && lane->entries < LANE_PROMPT_OWED ? 0 : max / LANE_WINDOW_SHARE;
+  return lane->entries < LANE_MAX_ENTRIES && window_used(lane->lanes->window) + kept < max;
+}
+
 static bool may_queue(const struct lane *lane, const struct delivery_notice *notice) {
   const struct window_queue *queue = &lane->classes[notice->prio];
   return is_due(lane->lanes, notice->prio, notice->due_us) && notice->delivery_id > lane->newest_id &&
          notice->due_us < queue->store_due_us && !lane->breaker.open && !lane->paused && !lane->suspended &&
-         lane->entries < LANE_MAX_ENTRIES;
+         window_has_room(lane, true);
 }
 
 static void saw(struct lane *lane, int64_t delivery_id) {
@@ -270,8 +301,7 @@ static bool take_page(struct lane *lane, int prio, const struct delivery_notice 
     }
     if (out->delivery_id == 0) {
       *out = *row;
-    } else if (lane->entries < LANE_MAX_ENTRIES &&
-               window_push(lane->lanes->window, queue, row->delivery_id, row->due_us)) {
+    } else if (window_has_room(lane, false) && window_push(lane->lanes->window, queue, row->delivery_id, row->due_us)) {
       lane->entries++;
     } else {
       window_in_store(queue, row->due_us);

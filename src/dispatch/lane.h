@@ -19,11 +19,14 @@ enum {
   LANE_MAX_RUNNING = 64,  // on their way or waiting for the commit of their attempt
   LANE_REFILL_ROWS = 64,
   LANE_STORE_WAIT_MS = 1000, // after the store could not be read, or one of our own limits was met
+  LANE_PROMPT_OWED = 2,      // a lane that owes so little, and nothing that waited, does not queue behind backlogs
+  LANE_WINDOW_SHARE = 8,     // one in so many entries of the window is for lanes that owe as little
   LANE_LINGER_MS = 1000,     // an idle lane is kept so long: the next event of a busy target finds its route
 };
 
 enum lane_state {
   LANE_RESTING, // nothing due, or as much on its way as may be
+  LANE_PROMPT,  // may send now, and owes nothing but what has just come
   LANE_READY,   // may send now
   LANE_LIMITED, // the same for suspect and slow lanes, which share a quarter of the budgets
   LANE_STATES,
@@ -76,6 +79,7 @@ struct lane {
   bool connects : 1;  // its last try got a connection
   bool expired : 1;   // its timer fires: an idle lane goes
   bool suspended : 1; // a 410 came; nothing is sent until the store has it
+  bool queued : 1;    // owed more than LANE_PROMPT_OWED since it last owed nothing
   bool ordered : 1;   // strict order, as its route says: one at a time, to the commit of its attempt
 };
 _Static_assert(sizeof(struct lane) <= 256, "a target with work costs 256 bytes");

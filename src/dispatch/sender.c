@@ -310,12 +310,18 @@ void sender_cancel(struct sender *sender, struct lane *lane) {
 
 // ---- budgets and life -----------------------------------------------------------------------------------------------
 
+// A lane that owes nothing else need not wait for the commit of what backlogs have sent.
+static size_t recording_max(enum lane_state state) {
+  return state == LANE_PROMPT ? SENDER_RECORDING_MAX + SENDER_RECORDING_PROMPT : SENDER_RECORDING_MAX;
+}
+
 static size_t share_of(size_t budget) {
   size_t share = budget / SENDER_LIMITED_SHARE;
   return share > 0 ? share : 1;
 }
 
-bool sender_has_room(const struct sender *sender, bool limited) {
+bool sender_has_room(const struct sender *sender, enum lane_state state) {
+  bool limited = state == LANE_LIMITED;
   const struct dispatch_config *config = sender->config;
   size_t connecting = sender->lists[SENDING_CONNECTING].count;
   size_t arriving = sender->arriving[0] + sender->arriving[1];
@@ -324,7 +330,7 @@ bool sender_has_room(const struct sender *sender, bool limited) {
   size_t slow = sender->lists[SENDING_SLOW].count;
   // What waits for its commit counts too: a slow disk must not gather deliveries in memory.
   if (sender_running(sender) >= config->max_connecting + config->max_exchanging ||
-      sender->lists[SENDING_RECORDING].count >= SENDER_RECORDING_MAX || connecting >= config->max_connecting ||
+      sender->lists[SENDING_RECORDING].count >= recording_max(state) || connecting >= config->max_connecting ||
       exchanging >= config->max_exchanging)
     return false;
   return !limited || (sender->limited[SENDING_CONNECTING] < share_of(config->max_connecting) &&

@@ -16,6 +16,7 @@ enum {
   SENDER_LIMITED_SHARE = 4,             // suspect and slow lanes get one in so many of the budgets
   SENDER_RECORD_RETRY_MS = 1000,        // an attempt that could not be recorded is handed over again
   SENDER_RECORDING_MAX = 256,           // with more waiting for their commit none starts: new events wait behind them
+  SENDER_RECORDING_PROMPT = 64,         // beyond that, of lanes that owe nothing else
 };
 
 enum sending_state {
@@ -61,7 +62,7 @@ void sender_init(struct sender *sender, struct metrics *metrics);
 void sender_free(struct sender *sender);
 
 // Do the budgets allow one more try of such a lane?
-bool sender_has_room(const struct sender *sender, bool limited);
+bool sender_has_room(const struct sender *sender, enum lane_state state);
 size_t sender_running(const struct sender *sender);
 
 // Try a claimed delivery. Whatever becomes of it, the lane knows; the caller settles the lane.

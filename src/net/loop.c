@@ -8,7 +8,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { LOOP_EVENTS_PER_ROUND = 256 };
+enum { LOOP_EVENTS_PER_ROUND = 64 };
 
 struct loop {
   const struct clock *clock;

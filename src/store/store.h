@@ -19,6 +19,7 @@
 
 struct store;
 struct store_conn;
+struct store_progress; // store/admin.h
 
 enum { STORE_BATCH_ITEMS = 256, STORE_SWEEP_ROWS = 500 };
 
@@ -57,10 +58,13 @@ struct store_config {
   bool has_old_seal_key;
   bool as_is;                    // for care: no migration, nothing is started, only what store/care.h says
   bool no_backup_before_upgrade; // migrate without the way back
-  size_t max_queue;              // items waiting for the writer, 8192; above it ERR_FULL
-  int64_t min_free_bytes;        // 64 MiB: below it no new event is taken
-  int64_t gather_us;             // 1000: so long a busy writer waits for more to commit together
-  int64_t retry_ms;              // 1000: a broken store is tried again
+  // Told how far a migration is, besides the log, and may end it, which takes its step back; NULL: nobody looks. While
+  // store_open runs.
+  const struct store_progress *progress;
+  size_t max_queue;       // items waiting for the writer, 8192; above it ERR_FULL
+  int64_t min_free_bytes; // 64 MiB: below it no new event is taken
+  int64_t gather_us;      // 1000: so long a busy writer waits for more to commit together
+  int64_t retry_ms;       // 1000: a broken store is tried again
   struct store_retention retention;
   // Called on the writer's thread after a commit.
   void (*on_deliveries)(void *ctx, const struct delivery_notice *notices, size_t len);
@@ -87,6 +91,7 @@ struct store_write {
   int (*apply)(struct store_conn *conn, struct store_write *w, struct error *err);
   void (*done)(struct store_write *w);
   bool takes_events; // adds events: refused below the free-space floor
+  bool patient;      // nobody waits for it: what somebody waits for is committed before it, when it comes in time
   int rc;
   struct error err;
 };

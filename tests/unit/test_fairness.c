@@ -314,6 +314,125 @@ static void test_of_a_thousand_lanes_a_tenth_are_bad_and_cost_the_others_their_t
   crowd_free(crowd);
 }
 
+// ---- new events beside backlogs -------------------------------------------------------------------------------------
+
+enum {
+  OWING_LANES = 4 * LANES_PER_POLICY,
+  OWED = 8,                 // by each
+  IDLE_FIRST = OWING_LANES, // the lanes that owe nothing come after them
+  IDLE_LANES = LANES_PER_POLICY,
+  SLOTS = 8,            // of each budget
+  STARTED_AT_ONCE = 16, // by the loop, before it looks at what is new
+  BACKLOG_TURNS_IN = 5, // one in so many is theirs
+};
+
+// Pulls go to lanes that owe, pushes to lanes that owe nothing.
+struct rush {
+  struct dispatch_fixture *fixture;
+  struct receiver *receiver;
+  int owing, idle;  // requests that came
+  int next_push_at; // idle requests
+  int pushes_left;
+};
+
+static void on_rush_request(struct receiver_peer *peer, void *ctx) {
+  struct rush *rush = ctx;
+  int64_t lane;
+  struct str target = str_from(str_of(peer->receiver->last), strlen("POST /"));
+  assert_true(str_to_i64(str_slice(target, 0, (size_t)str_find(target, ' ')), &lane));
+  *(lane < IDLE_FIRST ? &rush->owing : &rush->idle) += 1;
+  peer_send(peer, STR(OK_ANSWER));
+  if (rush->pushes_left > 0 && rush->idle >= rush->next_push_at) {
+    rush->pushes_left--;
+    rush->next_push_at += IDLE_LANES;
+    dispatch_fixture_happen(rush->fixture, EVENT_PUSH_ARTIFACT);
+  }
+}
+
+static void add_lanes(struct rush *rush, int first_lane, enum event_type type) {
+  struct dispatch_fixture *fixture = rush->fixture;
+  struct target targets[LANES_PER_POLICY];
+  struct error err;
+  for (int i = 0; i < LANES_PER_POLICY; i++)
+    targets[i] = (struct target){
+        .type = TARGET_HTTP,
+        .type_text = STR("http"),
+        .address = arena_printf(fixture->arena, "http://127.0.0.1:%u/%d", rush->receiver->port, first_lane + i),
+        .auth_header = STR_EMPTY,
+        .payload_format_text = STR("Default"),
+        .extras = true,
+        .suspended_reason = STR_EMPTY};
+  struct policy policy = {.project_id = fixture->project_id,
+                          .name = arena_printf(fixture->arena, "rush-%d", first_lane),
+                          .description = STR_EMPTY,
+                          .creator = STR("admin"),
+                          .enabled = true,
+                          .event_types = &type,
+                          .event_types_len = 1,
+                          .event_mask = 1U << type,
+                          .targets = targets,
+                          .targets_len = LANES_PER_POLICY};
+  if (store_write_sync(fixture->store, create_policy, &policy, &err) != 0)
+    fail_msg("%s", err.text);
+}
+
+// A backlog of OWED deliveries in each of OWING_LANES, which the store alone knows, and lanes that owe nothing.
+static struct rush *rush_new(struct dispatch_fixture *fixture) {
+  fixture->config.max_connecting = SLOTS;
+  fixture->config.max_exchanging = SLOTS;
+  fixture->config.window = 8 * IDLE_LANES; // less than what is owed: new events find their share of it alone
+  dispatch_fixture_reopen(fixture);
+  struct rush *rush = calloc(1, sizeof(*rush));
+  assert_non_null(rush);
+  rush->fixture = fixture;
+  rush->receiver = receiver_new(fixture->loop, NULL);
+  rush->receiver->ctx = rush;
+  rush->receiver->on_request = on_rush_request;
+  for (int lane = 0; lane < OWING_LANES; lane += LANES_PER_POLICY)
+    add_lanes(rush, lane, EVENT_PULL_ARTIFACT);
+  add_lanes(rush, IDLE_FIRST, EVENT_PUSH_ARTIFACT);
+  atomic_store(&fixture->deaf_to_notices, true);
+  dispatch_fixture_happen_times(fixture, EVENT_PULL_ARTIFACT, OWED);
+  atomic_store(&fixture->deaf_to_notices, false);
+  dispatch_fixture_start(fixture);
+  return rush;
+}
+
+static void rush_free(struct rush *rush) {
+  receiver_free(rush->receiver);
+  free(rush);
+}
+
+// Each of 64 targets has its new event after a few of the backlogs' deliveries, not after one of each of 256 lanes.
+static void test_a_new_event_of_an_idle_target_does_not_queue_behind_the_backlogs_of_others(void **state) {
+  struct rush *rush = rush_new(*state);
+  for (int push = 1; push <= 3; push++) {
+    WAIT_FOR(rush->fixture, rush->owing >= push * 100);
+    int before = rush->owing;
+    dispatch_fixture_happen(rush->fixture, EVENT_PUSH_ARTIFACT);
+    WAIT_FOR(rush->fixture, rush->idle == push * IDLE_LANES);
+    int share = IDLE_LANES / (BACKLOG_TURNS_IN - 1) + 1;
+    // Turns are taken when a request starts and counted when it arrives; the commits of both gather before they are told.
+    assert_true(rush->owing - before <= share + 2 * SLOTS + 2 * STARTED_AT_ONCE);
+  }
+  WAIT_FOR(rush->fixture, rush->owing == OWING_LANES * OWED);
+  rush_free(rush);
+}
+
+static void test_new_events_without_end_leave_a_backlog_its_share_of_the_turns(void **state) {
+  struct rush *rush = rush_new(*state);
+  enum { PUSHES = 16 };
+  WAIT_FOR(rush->fixture, rush->owing >= 100);
+  int before = rush->owing;
+  rush->pushes_left = PUSHES - 1;
+  rush->next_push_at = 2 * SLOTS; // long before all of the last have been sent: there is always one more
+  dispatch_fixture_happen(rush->fixture, EVENT_PUSH_ARTIFACT);
+  WAIT_FOR(rush->fixture, rush->idle >= (PUSHES - 1) * IDLE_LANES);
+  assert_true((rush->owing - before) * BACKLOG_TURNS_IN >= rush->idle);
+  WAIT_FOR(rush->fixture, rush->owing == OWING_LANES * OWED && rush->idle == PUSHES * IDLE_LANES);
+  rush_free(rush);
+}
+
 #define FAIRNESS_TEST(test) cmocka_unit_test_setup_teardown(test, dispatch_fixture_set_up, dispatch_fixture_tear_down)
 
 int main(void) {
@@ -323,6 +442,8 @@ int main(void) {
       FAIRNESS_TEST(test_a_push_waits_for_at_most_one_late_retry),
       FAIRNESS_TEST(test_the_first_try_of_a_pull_waits_for_at_most_one_late_retry),
       FAIRNESS_TEST(test_a_dead_name_server_is_asked_once_by_a_lane_and_stalls_nobody),
+      FAIRNESS_TEST(test_a_new_event_of_an_idle_target_does_not_queue_behind_the_backlogs_of_others),
+      FAIRNESS_TEST(test_new_events_without_end_leave_a_backlog_its_share_of_the_turns),
       FAIRNESS_TEST(test_of_a_thousand_lanes_a_tenth_are_bad_and_cost_the_others_their_turn_only),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -194,19 +194,71 @@ static void test_gathering_waits_for_many_or_for_its_time_or_for_the_end(void **
   struct queue *queue = queue_new(SENDERS * PER_SENDER);
   struct sender senders[SENDERS];
 
-  queue_gather(queue, 1, 1000); // nothing comes: it ends
+  queue_gather(queue, 1, 1000, false); // nothing comes: it ends
   assert_int_equal(queue_count(queue), 0);
   start_senders(senders, queue);
-  queue_gather(queue, SENDERS * PER_SENDER, INT64_C(60000000)); // a lost wake-up hangs here
+  queue_gather(queue, SENDERS * PER_SENDER, INT64_C(60000000), false); // a lost wake-up hangs here
   assert_int_equal(queue_count(queue), SENDERS * PER_SENDER);
   assert_non_null(queue_take_all(queue));
   join_senders(senders);
   assert_false(queue_wait(queue, 0));
   queue_close(queue);
-  queue_gather(queue, 1, INT64_C(60000000)); // closed: nothing will come
+  queue_gather(queue, 1, INT64_C(60000000), false); // closed: nothing will come
   (void)queue_take_all(queue);
   queue_free(queue);
   free_messages(senders);
+}
+
+static int next_number(struct queue_node **node) {
+  int number = message_of(*node)->number;
+  *node = (*node)->next;
+  return number;
+}
+
+static void test_patient_messages_come_after_the_others_but_for_a_quarter(void **state) {
+  (void)state;
+  struct queue *queue = queue_new(20);
+  struct message messages[20] = {0};
+
+  for (int i = 0; i < 20; i++) {
+    messages[i].number = i;
+    assert_int_equal(i < 8 ? queue_push_patient(queue, &messages[i].node) : queue_push(queue, &messages[i].node), 0);
+  }
+  assert_true(queue_is_pressed(queue));
+  struct queue_node *node = queue_take(queue, 8);
+  for (int i = 8; i < 14; i++)
+    assert_int_equal(next_number(&node), i);
+  struct queue_node *patient = node;
+  assert_int_equal(next_number(&node), 0);
+  assert_int_equal(next_number(&node), 1);
+  assert_null(node);
+  queue_give_back(queue, patient);
+  assert_int_equal(queue_count(queue), 14);
+  assert_true(readable(queue));
+  node = queue_take_all(queue);
+  for (int i = 14; i < 20; i++)
+    assert_int_equal(next_number(&node), i);
+  for (int i = 0; i < 8; i++) // what was given back is the first of its kind again
+    assert_int_equal(next_number(&node), i);
+  assert_null(node);
+  assert_false(queue_is_pressed(queue));
+  queue_give_back(queue, NULL);
+  assert_int_equal(queue_count(queue), 0);
+  assert_false(readable(queue));
+  queue_free(queue);
+}
+
+static void test_gathering_ends_when_somebody_presses(void **state) {
+  (void)state;
+  struct queue *queue = queue_new(20);
+  struct message messages[2] = {0};
+
+  assert_int_equal(queue_push_patient(queue, &messages[0].node), 0);
+  queue_gather(queue, 2, 1000, true); // a patient one does not end it: its time does
+  assert_int_equal(queue_push(queue, &messages[1].node), 0);
+  queue_gather(queue, 20, INT64_C(60000000), true); // ends at once
+  (void)queue_take_all(queue);
+  queue_free(queue);
 }
 
 static void *drain(void *arg) {
@@ -256,6 +308,8 @@ int main(void) {
       cmocka_unit_test(test_wait_ends_after_its_time),
       cmocka_unit_test(test_many_senders_lose_nothing_and_each_keeps_its_order),
       cmocka_unit_test(test_gathering_waits_for_many_or_for_its_time_or_for_the_end),
+      cmocka_unit_test(test_gathering_ends_when_somebody_presses),
+      cmocka_unit_test(test_patient_messages_come_after_the_others_but_for_a_quarter),
       cmocka_unit_test(test_several_waiters_share_all_messages_and_end_at_close),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,6 +12,7 @@
 
 #include "store/settings.h"
 #include "store/sqlite/migrate.h"
+#include "store/sqlite/mover.h"
 #include "store/sqlite/sweep.h"
 #include "store/sqlite/writer.h"
 #include "support/store_fixture.h"
@@ -111,6 +114,118 @@ static void test_a_group_has_at_most_256_changes(void **state) {
     (void)writer_turn(f->store);
   fixture_number_is(f, "SELECT count(*) FROM event", 300);
   free(items);
+}
+
+// ---- who waits, and who does not ------------------------------------------------------------------------------------
+
+// A change that takes time and may submit another.
+struct timed {
+  struct store_write w;
+  struct fixture *f;
+  int64_t takes_us;
+  struct timed *submits;
+  int *applied; // by all of a test
+  int place;    // in the order of applying, from 1
+  bool done;
+};
+
+static void submit_timed(struct timed *item);
+
+static int timed_apply(struct store_conn *conn, struct store_write *w, struct error *err) {
+  struct timed *item = CONTAINER_OF(w, struct timed, w);
+  (void)conn, (void)err;
+  assert_int_equal(item->place, 0);
+  item->place = ++*item->applied;
+  clock_advance(&item->f->clock, item->takes_us);
+  if (item->submits)
+    submit_timed(item->submits);
+  return 0;
+}
+
+static void timed_done(struct store_write *w) {
+  CONTAINER_OF(w, struct timed, w)->done = true;
+}
+
+static void submit_timed(struct timed *item) {
+  item->w.apply = timed_apply;
+  item->w.done = timed_done;
+  assert_int_equal(store_submit(item->f->store, &item->w, &item->f->err), 0);
+}
+
+static struct timed *timed_new(struct fixture *f, size_t len, bool patient, int64_t takes_us, int *applied) {
+  struct timed *items = calloc(len, sizeof(*items));
+
+  assert_non_null(items);
+  for (size_t i = 0; i < len; i++)
+    items[i] = (struct timed){.w.patient = patient, .f = f, .takes_us = takes_us, .applied = applied};
+  return items;
+}
+
+static size_t count_done(const struct timed *items, size_t len) {
+  size_t count = 0;
+
+  for (size_t i = 0; i < len; i++)
+    count += items[i].done;
+  return count;
+}
+
+static void test_who_waits_is_not_kept_by_a_row_of_attempts(void **state) {
+  enum { ATTEMPTS = 200, COMES_AT = 20 };
+  struct fixture *f = *state;
+  int applied = 0;
+  struct timed *attempts = timed_new(f, ATTEMPTS, true, 100, &applied), *event = timed_new(f, 1, false, 100, &applied);
+
+  attempts[COMES_AT].submits = event;
+  for (size_t i = 0; i < ATTEMPTS; i++)
+    submit_timed(&attempts[i]);
+  int64_t began_us = clock_mono_us(&f->clock);
+  (void)writer_turn(f->store);
+  assert_int_equal(count_done(attempts, ATTEMPTS), COMES_AT + 1); // the group ends at once
+  (void)writer_turn(f->store);
+  assert_true(event->done);
+  assert_int_equal(event->place, COMES_AT + 2); // the first of the next one, which is short
+  assert_true(clock_mono_us(&f->clock) - began_us < 5000);
+  while (count_done(attempts, ATTEMPTS) < ATTEMPTS)
+    (void)writer_turn(f->store);
+  for (size_t i = 1; i < ATTEMPTS; i++) // none twice, none out of turn
+    assert_true(attempts[i].place > attempts[i - 1].place);
+  free(attempts);
+  free(event);
+}
+
+static void test_attempts_alone_are_committed_in_short_groups(void **state) {
+  enum { ATTEMPTS = 200 };
+  struct fixture *f = *state;
+  int applied = 0;
+  struct timed *attempts = timed_new(f, ATTEMPTS, true, 100, &applied);
+
+  for (size_t i = 0; i < ATTEMPTS; i++)
+    submit_timed(&attempts[i]);
+  (void)writer_turn(f->store);
+  assert_int_equal(count_done(attempts, ATTEMPTS), 40); // 4 ms
+  while (count_done(attempts, ATTEMPTS) < ATTEMPTS)
+    (void)writer_turn(f->store);
+  free(attempts);
+}
+
+static void test_events_without_end_leave_attempts_their_share_of_each_group(void **state) {
+  enum { EVENTS = 400, ATTEMPTS = 100 };
+  struct fixture *f = *state;
+  int applied = 0;
+  struct timed *events = timed_new(f, EVENTS, false, 100, &applied);
+  struct timed *attempts = timed_new(f, ATTEMPTS, true, 100, &applied);
+
+  for (size_t i = 0; i < EVENTS; i++)
+    submit_timed(&events[i]);
+  for (size_t i = 0; i < ATTEMPTS; i++)
+    submit_timed(&attempts[i]);
+  (void)writer_turn(f->store);
+  assert_int_equal(count_done(events, EVENTS), STORE_BATCH_ITEMS * 3 / 4);
+  assert_int_equal(count_done(attempts, ATTEMPTS), STORE_BATCH_ITEMS / 4);
+  while (count_done(events, EVENTS) < EVENTS || count_done(attempts, ATTEMPTS) < ATTEMPTS)
+    (void)writer_turn(f->store);
+  free(events);
+  free(attempts);
 }
 
 static int rename_policy(struct store_conn *conn, void *ctx, struct error *err) {
@@ -402,9 +517,68 @@ static void test_the_log_is_checkpointed_when_nobody_waits(void **state) {
   free(items);
 }
 
+// Events until the log is long enough to be moved; the mover's thread is beside a writer that is driven by hand.
+static int commit_until_moved(struct fixture *f) {
+  enum { AT_ONCE = 64, ROUNDS = 1000 };
+  struct item *items = calloc(AT_ONCE, sizeof(*items));
+  int rounds = 0;
+
+  assert_non_null(items);
+  f->store->mover = mover_start(f->store, &f->err);
+  assert_non_null(f->store->mover);
+  for (; mover_look(f->store->mover) == MOVER_RESTS; rounds++) { // asked, and not looked at yet
+    assert_true(rounds < ROUNDS);
+    memset(items, 0, AT_ONCE * sizeof(*items));
+    for (size_t i = 0; i < AT_ONCE; i++)
+      submit(f, &items[i]);
+    (void)writer_turn(f->store);
+    assert_true(items[AT_ONCE - 1].done);
+  }
+  free(items);
+  return rounds * AT_ONCE;
+}
+
+static void turn_or_let_it_move(struct fixture *f) {
+  if (!writer_turn(f->store))
+    sched_yield();
+}
+
+static void test_the_log_is_moved_beside_commits_and_begins_anew(void **state) {
+  struct fixture *f = *state;
+  int events = commit_until_moved(f);
+
+  assert_true(f->store->wal_pages >= 1000);
+  while (f->store->wal_pages > 0)
+    turn_or_let_it_move(f);
+  fixture_number_is(f, "SELECT count(*) FROM event", events);
+  mover_stop(f->store->mover);
+  f->store->mover = NULL;
+}
+
+static void test_a_long_reader_ends_a_move_and_the_next_one_does_the_rest(void **state) {
+  enum { TURNS = 1000 };
+  struct fixture *f = *state;
+
+  assert_int_equal(store_read_begin(f->reader, &f->err), 0);
+  fixture_number_is(f, "SELECT count(*) FROM event", 0); // from here on it holds the log
+  (void)commit_until_moved(f);
+  while (f->store->checkpoint_base == 0)
+    turn_or_let_it_move(f);
+  assert_int_equal(f->store->checkpoint_base, f->store->wal_pages); // not again before as much is there once more
+  for (int i = 0; i < TURNS; i++)
+    (void)writer_turn(f->store);
+  assert_int_equal(mover_look(f->store->mover), MOVER_RESTS);
+  store_read_end(f->reader);
+  f->store->checkpoint_base = 0;
+  while (f->store->wal_pages > 0)
+    turn_or_let_it_move(f);
+  mover_stop(f->store->mover);
+  f->store->mover = NULL;
+}
+
 static void test_directories_of_later_schemas_open(void **state) {
-  static const char *const FILES[] = {"schema-002.sql", "schema-003.sql", "schema-004.sql",
-                                      "schema-005.sql", "schema-006.sql", "schema-007.sql"};
+  static const char *const FILES[] = {"schema-002.sql", "schema-003.sql", "schema-004.sql", "schema-005.sql",
+                                      "schema-006.sql", "schema-007.sql", "schema-008.sql", "schema-009.sql"};
   struct fixture *f = *state;
 
   for (size_t i = 0; i < ARRAY_LEN(FILES); i++) {
@@ -445,6 +619,10 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_a_change_that_takes_the_transaction_along_loses_only_itself, setup,
                                       teardown),
       cmocka_unit_test_setup_teardown(test_a_group_has_at_most_256_changes, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_who_waits_is_not_kept_by_a_row_of_attempts, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_attempts_alone_are_committed_in_short_groups, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_events_without_end_leave_attempts_their_share_of_each_group, setup,
+                                      teardown),
       cmocka_unit_test_setup_teardown(test_compiled_policies_of_a_refused_change_are_forgotten, setup, teardown),
       cmocka_unit_test_setup_teardown(test_threads_wait_for_their_commit, setup, teardown),
       cmocka_unit_test_setup_teardown(test_stopping_commits_what_was_taken_and_takes_no_more, setup, teardown),
@@ -461,6 +639,8 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_a_reader_cannot_write, setup, teardown),
       cmocka_unit_test_setup_teardown(test_reads_between_begin_and_end_see_one_state, setup, teardown),
       cmocka_unit_test_setup_teardown(test_the_log_is_checkpointed_when_nobody_waits, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_the_log_is_moved_beside_commits_and_begins_anew, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_a_long_reader_ends_a_move_and_the_next_one_does_the_rest, setup, teardown),
       cmocka_unit_test_setup_teardown(test_directories_of_later_schemas_open, setup, teardown),
       cmocka_unit_test_setup_teardown(test_a_directory_of_schema_1_opens, setup, teardown),
   };

@@ -185,19 +185,43 @@ int seen_add(struct store_conn *conn, const struct seen_entry *entry, int64_t so
   return stmt_run(&stmt, "remember a seen key", err);
 }
 
-int seen_drop_old(struct store_conn *conn, int64_t window_s, struct error *err) {
+static int delete_some(struct store_conn *conn, const char *name, int64_t *rows, struct error *err) {
+  char sql[160];
+  CLEANUP(stmt_end) struct stmt stmt = {0};
+
+  int len = snprintf(sql, sizeof(sql), "DELETE FROM %s WHERE key IN (SELECT key FROM %s ORDER BY key LIMIT %d)", name,
+                     name, SEEN_DROP_ROWS);
+  int rc = stmt_begin_once(conn, (struct str){sql, (size_t)len}, &stmt, err);
+  if (rc == 0)
+    rc = stmt_run(&stmt, "delete old keys", err);
+  if (rc == 0)
+    *rows = stmt_changes(&stmt);
+  return rc;
+}
+
+static int drop(struct store_conn *conn, const char *name, struct error *err) {
+  char sql[80];
+
+  (void)snprintf(sql, sizeof(sql), "DROP TABLE %s", name);
+  conn->changes->counts.seen = true;
+  seen_forget(conn->seen); // its statements must be gone before the table is
+  return conn_exec(conn, sql, err);
+}
+
+int seen_drop_old(struct store_conn *conn, int64_t window_s, int64_t *rows, struct error *err) {
   // A bucket holds keys of a whole hour: it is old when its last moment is.
+  *rows = 0;
   int64_t oldest_hour = (clock_wall_us(conn->store->clock) - window_s * US_PER_S) / US_PER_HOUR;
   int rc = load(conn, err);
 
   for (size_t i = 0; rc == 0 && i < conn->seen->len; i++) {
-    char name[40], sql[80];
+    char name[40];
     if (conn->seen->buckets[i].hour >= oldest_hour)
       continue;
-    (void)snprintf(sql, sizeof(sql), "DROP TABLE %s", bucket_name(&conn->seen->buckets[i], name));
-    conn->changes->counts.seen = true;
-    seen_forget(conn->seen); // its statements must be gone before the table is
-    rc = conn_exec(conn, sql, err);
+    (void)bucket_name(&conn->seen->buckets[i], name);
+    rc = delete_some(conn, name, rows, err);
+    if (rc == 0 && *rows < SEEN_DROP_ROWS)
+      rc = drop(conn, name, err);
     return rc == 0 ? 1 : rc;
   }
   return rc;

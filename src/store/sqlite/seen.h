@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Keys of the last 48 hours by which duplicates are recognised, in one table per hour that is dropped as a whole: an index
+// Keys of the last 48 hours by which duplicates are recognised, in one table per hour that goes as a whole: an index
 // on random keys in a table that grows costs six times as much at six million rows. The writer's thread only.
 //
 // The hour is that of the source's own time, so that a repeated notification finds its key with one look-up. A source time
@@ -11,7 +11,7 @@
 
 #include "store/sqlite/conn.h"
 
-enum { SEEN_KEY_BYTES = 16, SEEN_MAX_BUCKETS = 512 };
+enum { SEEN_KEY_BYTES = 16, SEEN_MAX_BUCKETS = 512, SEEN_DROP_ROWS = 100 };
 
 struct seen;
 
@@ -31,7 +31,8 @@ struct seen_entry {
 int seen_find(struct store_conn *conn, struct seen_entry *entry, int64_t source_time_us, struct error *err) MUST_CHECK;
 int seen_add(struct store_conn *conn, const struct seen_entry *entry, int64_t source_time_us, struct error *err)
     MUST_CHECK;
-// Drop one bucket that is older than `window_s`. 1: one was dropped, there may be more; 0: none.
-int seen_drop_old(struct store_conn *conn, int64_t window_s, struct error *err) MUST_CHECK;
+// Delete at most SEEN_DROP_ROWS keys of a bucket that is older than `window_s`, and the bucket when none is left: to drop
+// one of a million keys at once takes as long as to read it. 1: there may be more, *rows went; 0: none.
+int seen_drop_old(struct store_conn *conn, int64_t window_s, int64_t *rows, struct error *err) MUST_CHECK;
 
 #endif

@@ -11,6 +11,7 @@
 #include "store/sqlite/changes.h"
 #include "store/sqlite/conn.h"
 #include "store/sqlite/expiry.h"
+#include "store/sqlite/stops.h"
 
 enum sweep_kind {
   SWEEP_CANCELLED, // rows of cancelled deliveries
@@ -34,7 +35,8 @@ struct sweep {
   // Where each goes on; 0 at the start of a pass.
   int64_t target_id, cancel_below;
   struct delivery_notice after;
-  int64_t attempt_id, body_id, event_id, deleted_id;
+  int64_t attempt_id, body_id, event_id;
+  size_t deleted_kind;
   int64_t depth_target_id, depth_oldest_us;
   struct expiry expiry;
 };
@@ -49,9 +51,11 @@ struct store_file {
 };
 
 struct seal_keys;
+struct mover;
 
 struct store_metrics {
-  struct metric *commit_seconds, *batch_items, *queue_items, *checkpoint_seconds, *failed_items, *wal_pages, *low_space;
+  struct metric *commit_seconds, *batch_items, *queue_items, *checkpoint_seconds, *move_seconds;
+  struct metric *failed_items, *wal_pages, *low_space;
   struct metric *events[EVENT_TYPE_COUNT][SOURCE_KIND_COUNT];
   struct metric *swept[SWEEP_COUNT], *sweep_seconds, *expired;
 };
@@ -68,12 +72,15 @@ struct store {
   struct store_conn *conn; // the writer's
   struct queue *queue;
   pthread_t thread;
+  struct mover *mover; // NULL before store_start: the writer moves the log itself
 
   struct seal_keys *_Atomic keys; // seal.h
+  struct stops stops;
 
   _Atomic uint64_t generation;
   _Atomic int64_t waiting, oldest_due_us;
   _Atomic int snapshots; // held now: the log is not moved (snapshot.h)
+  _Atomic int moving;    // the log is on its way into the file (mover.h)
   _Atomic bool broken;
   _Atomic bool low_space;
   pthread_mutex_t health_lock;
@@ -83,11 +90,13 @@ struct store {
   // The writer's own:
   struct changes changes;
   struct sweep sweep;
-  int64_t probe_us;    // when a broken store is tried again (monotonic)
-  size_t last_group;   // items of the last turn
-  int64_t looked_us;   // health.c: at the disk and the files
-  int wal_pages;       // as the last commit left the log
-  int checkpoint_base; // pages that a long reader kept from being reset
+  int64_t probe_us;     // when a broken store is tried again (monotonic)
+  size_t last_group;    // items of the last turn
+  size_t last_pressing; // of them those that somebody waited for
+  int64_t looked_us;    // health.c: at the disk and the files
+  int wal_pages;        // as the last commit left the log
+  int checkpoint_base;  // pages that a long reader kept from being reset
+  int move_rounds;      // since the log was empty
   int commits_since_look;
   bool cut; // the file was made shorter by somebody else
   struct store_file files[STORE_FILES];

@@ -4,12 +4,14 @@
 #include "base/fault.h"
 #include "store/deliveries.h"
 #include "store/sqlite/delivery_rows.h"
+#include "store/sqlite/event_find.h"
 #include "store/sqlite/expiry.h"
 #include "store/sqlite/order.h"
 #include "store/sqlite/seen.h"
 #include "store/sqlite/writer.h"
 
 enum { SWEEP_PASS_MAX_STEPS = 1000000 };
+enum { SWEEP_SLICE_ROWS = 50 }; // of one statement: under a millisecond, then the clock is looked at
 
 // One step: what it may still touch, and whether the pass has come to its end.
 struct step {
@@ -36,6 +38,17 @@ static int change(struct step *step, const char *sql, int64_t first, int64_t sec
   rc = stmt_run(&stmt, "sweep", err);
   if (rc == 0)
     step->rows += stmt_changes(&stmt);
+  return rc;
+}
+
+// The same for a change of at most ?2 rows, again until nothing is left or the step is spent.
+static int change_all(struct step *step, const char *sql, int64_t first, struct error *err) {
+  int rc = 0;
+
+  for (int64_t before = -1; rc == 0 && step->rows != before && !spent(step);) {
+    before = step->rows;
+    rc = change(step, sql, first, SWEEP_SLICE_ROWS, err);
+  }
   return rc;
 }
 
@@ -183,25 +196,29 @@ static int sweep_order(struct step *step, struct error *err) {
 static int sweep_expired(struct step *step, struct error *err) {
   struct store *store = step->store;
   int64_t ended;
+  int rc = store->sweep.expiry.target_id == 0 ? stops_note(store->conn, err) : 0; // once a pass
 
-  for (int64_t looked = 0; looked < STORE_SWEEP_ROWS && !step->finished && !spent(step); looked++) {
-    int rc =
+  for (int64_t looked = 0; rc == 0 && looked < STORE_SWEEP_ROWS && !step->finished && !spent(step); looked++) {
+    ended = 0;
+    rc =
         expiry_some(store->conn, store->config.retention.backlog_s, &store->sweep.expiry, &ended, &step->finished, err);
-    if (rc != 0)
-      return rc;
     step->rows += ended;
   }
-  return 0;
+  return rc;
 }
 
 // ---- small tables ---------------------------------------------------------------------------------------------------
 
 static int sweep_seen(struct step *step, struct error *err) {
-  int rc = seen_drop_old(step->store->conn, step->store->config.retention.seen_s, err);
-
-  step->finished = rc <= 0;
-  step->rows += rc == 1;
-  return rc < 0 ? rc : 0;
+  while (!step->finished && !spent(step)) {
+    int64_t rows;
+    int rc = seen_drop_old(step->store->conn, step->store->config.retention.seen_s, &rows, err);
+    if (rc < 0)
+      return rc;
+    step->finished = rc == 0;
+    step->rows += rows;
+  }
+  return 0;
 }
 
 static int sweep_notes(struct step *step, struct error *err) {
@@ -215,12 +232,12 @@ static int sweep_notes(struct step *step, struct error *err) {
       "DELETE FROM tag WHERE id IN (SELECT id FROM tag WHERE removed_us IS NOT NULL AND removed_us < "
       "?1 ORDER BY removed_us LIMIT ?2)";
   const struct store_retention *retention = &step->store->config.retention;
-  int rc = change(step, notes, wall_before(step, retention->ingest_log_s), STORE_SWEEP_ROWS, err);
+  int rc = change_all(step, notes, wall_before(step, retention->ingest_log_s), err);
 
-  if (rc == 0 && !spent(step))
-    rc = change(step, audit, wall_before(step, retention->audit_s), STORE_SWEEP_ROWS - step->rows, err);
-  if (rc == 0 && !spent(step))
-    rc = change(step, tags, wall_before(step, retention->seen_s), STORE_SWEEP_ROWS - step->rows, err);
+  if (rc == 0)
+    rc = change_all(step, audit, wall_before(step, retention->audit_s), err);
+  if (rc == 0)
+    rc = change_all(step, tags, wall_before(step, retention->seen_s), err);
   step->finished = step->rows == 0;
   return rc;
 }
@@ -231,10 +248,10 @@ static int sweep_sessions(struct step *step, struct error *err) {
   static const char old[] =
       "DELETE FROM session WHERE id IN (SELECT id FROM session ORDER BY id LIMIT ?2) AND created_us < ?1";
   const struct store_retention *retention = &step->store->config.retention;
-  int rc = change(step, idle, wall_before(step, retention->session_idle_s), STORE_SWEEP_ROWS, err);
+  int rc = change_all(step, idle, wall_before(step, retention->session_idle_s), err);
 
-  if (rc == 0 && !spent(step))
-    rc = change(step, old, wall_before(step, retention->session_max_s), STORE_SWEEP_ROWS - step->rows, err);
+  if (rc == 0)
+    rc = change_all(step, old, wall_before(step, retention->session_max_s), err);
   step->finished = step->rows == 0;
   return rc;
 }
@@ -269,12 +286,18 @@ static int sweep_attempts(struct step *step, struct error *err) {
   return 0;
 }
 
+// Of a delivery: whether it still needs its event's body (2), or failed (1).
+#define BODY_WORTH "CASE WHEN d.state <= 2 THEN 2 WHEN d.state = 4 THEN 1 ELSE 0 END"
+
 static int sweep_bodies(struct step *step, struct error *err) {
-  static const char next[] = "SELECT b.id, b.event_rowid, coalesce(e.recorded_us, 0), (SELECT coalesce(max(CASE WHEN "
-                             "d.state <= 2 THEN 2 WHEN d.state "
-                             "= 4 THEN 1 ELSE 0 END), 0) FROM delivery d WHERE d.event_rowid = b.event_rowid) FROM "
-                             "body b LEFT JOIN event e ON e.id = "
-                             "b.event_rowid WHERE b.id > ?1 ORDER BY b.id LIMIT 1";
+  static const char next[] =
+      "SELECT b.id, b.event_rowid, coalesce(e.recorded_us, 0), (SELECT coalesce(max(worth), 0) "
+      "FROM (SELECT " BODY_WORTH " AS worth FROM " DELIVERIES_MADE_WITH(
+          "b.event_rowid") " UNION ALL SELECT " BODY_WORTH
+                           " FROM " DELIVERIES_MADE_LATER(
+                               "b.event_rowid") ")) FROM "
+                                                "body b LEFT JOIN event e ON e.id = b.event_rowid WHERE b.id > ?1 "
+                                                "ORDER BY b.id LIMIT 1";
   static const char drop[] = "DELETE FROM body WHERE id = ?1";
   const struct store_retention *retention = &step->store->config.retention;
   int64_t *at = &step->store->sweep.body_id, row[4];
@@ -300,12 +323,15 @@ static int sweep_bodies(struct step *step, struct error *err) {
 
 // Take an event and all that belongs to it, unless something of it waits. A part may be left for the next step.
 static int drop_event(struct step *step, int64_t rowid, bool *gone, struct error *err) {
-  static const char next[] =
-      "SELECT id FROM delivery WHERE event_rowid = ?1 AND id < (SELECT max(id) FROM delivery) LIMIT 1";
-  static const char left[] = "SELECT 1 FROM delivery WHERE event_rowid = ?1 LIMIT 1";
+  static const char next[] = "SELECT d.id FROM " DELIVERIES_MADE_WITH(
+      "?1") " AND d.id < (SELECT max(id) FROM delivery) UNION ALL SELECT d.id "
+            "FROM " DELIVERIES_MADE_LATER("?1") " AND d.id < (SELECT max(id) FROM delivery) LIMIT 1";
+  static const char left[] =
+      "SELECT 1 FROM " DELIVERIES_MADE_WITH("?1") " UNION ALL SELECT 1 FROM " DELIVERIES_MADE_LATER("?1") " LIMIT 1";
   static const char attempts[] = "DELETE FROM attempt WHERE id >= ?1 * 1024 AND id < (?1 + 1) * 1024";
   static const char delivery[] = "DELETE FROM delivery WHERE id = ?1";
-  static const char bodies[] = "DELETE FROM body WHERE event_rowid = ?1";
+  static const char bodies[] = "DELETE FROM body WHERE " BODIES_OF("?1");
+  static const char old_bodies[] = "DELETE FROM body WHERE event_rowid = ?1 AND id < " BODY_FIRST_ID;
   static const char event[] = "DELETE FROM event WHERE id = ?1";
   int64_t id;
   int rc;
@@ -326,6 +352,8 @@ static int drop_event(struct step *step, int64_t rowid, bool *gone, struct error
   if (rc != 0)
     return rc < 0 ? rc : 0;
   rc = change(step, bodies, rowid, 0, err);
+  if (rc == 0)
+    rc = change(step, old_bodies, rowid, 0, err);
   return rc == 0 ? change(step, event, rowid, 0, err) : rc;
 }
 
@@ -348,10 +376,12 @@ static int over_size(struct step *step, bool *over, struct error *err) {
 }
 
 static int sweep_events(struct step *step, struct error *err) {
-  static const char next[] =
-      "SELECT e.id, e.recorded_us, EXISTS (SELECT 1 FROM delivery d WHERE d.event_rowid = e.id AND "
-      "d.state <= 2) FROM event e WHERE e.id > ?1 AND e.id < (SELECT max(id) FROM event) ORDER BY e.id "
-      "LIMIT 1";
+  static const char next[] = "SELECT e.id, e.recorded_us, EXISTS (SELECT 1 FROM " DELIVERIES_MADE_WITH(
+      "e.id") " AND "
+              "d.state <= 2 UNION ALL SELECT 1 FROM " DELIVERIES_MADE_LATER(
+                  "e.id") " AND d.state <= 2) FROM event e WHERE e.id > ?1 AND e.id < (SELECT max(id) FROM event) "
+                          "ORDER BY e.id "
+                          "LIMIT 1";
   int64_t *at = &step->store->sweep.event_id, row[3];
   bool over, gone;
   int rc = over_size(step, &over, err);
@@ -381,51 +411,49 @@ static int sweep_events(struct step *step, struct error *err) {
 }
 
 // Rows of what was deleted stay as long as history names them: until the oldest delivery kept is younger than the deletion.
+// One kind a step: each is a search of its table.
 static int sweep_deleted(struct step *step, struct error *err) {
   static const char targets[] =
       "DELETE FROM target WHERE id IN (SELECT id FROM target WHERE deleted_us IS NOT NULL AND "
       "swept_below >= cancel_below AND cancel_below <= coalesce((SELECT min(id) FROM delivery), "
-      "cancel_below) LIMIT ?1)";
+      "cancel_below) LIMIT ?2)";
   static const char policies[] =
       "DELETE FROM policy WHERE id IN (SELECT p.id FROM policy p WHERE p.deleted_us IS NOT NULL "
       "AND NOT EXISTS (SELECT 1 FROM target t WHERE t.policy_id = p.id) AND NOT EXISTS (SELECT 1 "
-      "FROM delivery d WHERE d.policy_id = p.id) LIMIT ?1)";
+      "FROM delivery d WHERE d.policy_id = p.id) LIMIT ?2)";
   static const char projects[] =
       "DELETE FROM project WHERE id IN (SELECT p.id FROM project p WHERE p.deleted_us IS NOT NULL "
       "AND NOT EXISTS (SELECT 1 FROM policy o WHERE o.project_id = p.id) AND NOT EXISTS (SELECT 1 "
       "FROM event e WHERE e.project_id = p.id) AND NOT EXISTS (SELECT 1 FROM repository r WHERE "
-      "r.project_id = p.id) LIMIT ?1)";
-  int rc = change(step, targets, STORE_SWEEP_ROWS, 0, err);
+      "r.project_id = p.id) LIMIT ?2)";
+  static const char *const kinds[] = {targets, policies, projects}; // what names another goes first
+  size_t *kind = &step->store->sweep.deleted_kind;
+  int rc = change_all(step, kinds[*kind], 0, err);
 
-  if (rc == 0 && !spent(step))
-    rc = change(step, policies, STORE_SWEEP_ROWS - step->rows, 0, err);
-  if (rc == 0 && !spent(step))
-    rc = change(step, projects, STORE_SWEEP_ROWS - step->rows, 0, err);
-  step->finished = step->rows == 0;
-  return rc;
+  if (rc != 0 || step->rows > 0)
+    return rc;
+  *kind = (*kind + 1) % ARRAY_LEN(kinds);
+  step->finished = *kind == 0;
+  return 0;
 }
 
 // ---- the oldest waiting delivery ------------------------------------------------------------------------------------
 
 // A loose scan over the waiting index, a few lanes a step: an index by due time alone would cost every insert.
 static int sweep_depth(struct step *step, struct error *err) {
-  static const char next[] =
-      "SELECT target_id FROM delivery INDEXED BY delivery_waiting WHERE state <= 1 AND target_id > ?1 "
-      "ORDER BY target_id LIMIT 1";
   static const char first[] =
       "SELECT due_us FROM delivery INDEXED BY delivery_waiting WHERE state <= 1 AND target_id = ?1 AND "
       "prio = ?2 ORDER BY due_us LIMIT 1";
   static const char held[] = "SELECT due_us FROM delivery INDEXED BY delivery_held WHERE state = 2 AND target_id = ?1 "
                              "ORDER BY id LIMIT 1";
-  static const char open[] =
-      "SELECT 1 FROM target t JOIN policy p ON p.id = t.policy_id WHERE t.id = ?1 AND " TARGET_IS_OPEN;
   struct sweep *sweep = &step->store->sweep;
-  int64_t due_us = 0, is_open;
+  int64_t due_us = 0;
 
   if (sweep->depth_target_id == 0)
     sweep->depth_oldest_us = INT64_MAX;
   for (int64_t looked = 0; looked < STORE_SWEEP_ROWS && !spent(step); looked++) {
-    int rc = find(step, next, sweep->depth_target_id, 0, &sweep->depth_target_id, 1, err);
+    int rc =
+        target_next_open(step->store->conn, &sweep->depth_target_id, err); // nothing is late for one that is paused
     if (rc == 0) {
       atomic_store(&step->store->oldest_due_us, sweep->depth_oldest_us);
       sweep->depth_target_id = 0;
@@ -433,10 +461,7 @@ static int sweep_depth(struct step *step, struct error *err) {
     }
     if (rc <= 0)
       return rc;
-    rc = find(step, open, sweep->depth_target_id, 0, &is_open, 1, err); // nothing is late for one that is paused
-    if (rc < 0)
-      return rc;
-    if (rc == 0)
+    if (rc == 2)
       continue;
     for (int64_t prio = 0; prio <= 3; prio++) {
       rc = find(step, first, sweep->depth_target_id, prio, &due_us, 1, err);

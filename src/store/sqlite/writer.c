@@ -5,24 +5,32 @@
 
 #include "base/fault.h"
 #include "store/sqlite/health.h"
+#include "store/sqlite/known.h"
 #include "store/sqlite/matching.h"
+#include "store/sqlite/mover.h"
 #include "store/sqlite/seen.h"
 #include "store/sqlite/sweep.h"
 
-// A checkpoint costs 25 to 46 ms at saturation: it runs between commits, when enough has gathered and nobody waits, and
-// at the latest when the log is four times that.
-enum { CHECKPOINT_IDLE_PAGES = 1000, CHECKPOINT_BUSY_PAGES = 4000, CHECKPOINT_BUSY_ITEMS = 8 };
+// A checkpoint of 4,000 pages costs 25 to 46 ms at saturation: it begins when enough has gathered and nobody waits, at
+// the latest when the log is six times that, and the mover makes it (mover.h), in rounds that each leave less. What is
+// left when that is little, or after so many rounds, the writer moves between two commits.
+enum { CHECKPOINT_IDLE_PAGES = 1000, CHECKPOINT_BUSY_PAGES = 6000, CHECKPOINT_BUSY_ITEMS = 8 };
+enum { CHECKPOINT_SHORT_PAGES = 400, CHECKPOINT_ROUNDS = 6 };
 // Readers that overlap without a gap keep the log from starting anew, however often it is checkpointed. When it has grown
 // to this the writer waits for those that are reading, so long at most, and new ones read the file.
-enum { CHECKPOINT_WAIT_PAGES = 16000, CHECKPOINT_WAIT_MS = 250 };
+enum { CHECKPOINT_WAIT_PAGES = 20000, CHECKPOINT_WAIT_MS = 250 };
 
 // A commit writes each page that it touches once, however many items touch it, and waits for the disk once: under load a
 // little patience makes each event cheaper. Only after a group that shows the load, so that a lone event never waits.
 enum { GATHER_ABOVE_ITEMS = 8, GATHER_ITEMS = 64 };
+// Of what nobody waits for a group takes only so much: a commit of 256 attempts is 20 ms when they lie in as many places,
+// and who comes meanwhile waits for that and for his own. As many as there are others, at least, so that neither starves.
+enum { PATIENT_US = 4000, PATIENT_PRESSED_US = 1000, PATIENT_LEAST = 16 };
 
 struct group {
-  struct store_write *items[STORE_BATCH_ITEMS];
-  size_t len;
+  struct store_write *items[STORE_BATCH_ITEMS]; // the patient ones last
+  size_t len, pressing;
+  int64_t began_us;
   bool failed[STORE_BATCH_ITEMS]; // has its outcome already
 };
 
@@ -82,6 +90,9 @@ static void register_metrics(struct store *store, struct metrics *metrics) {
       metrics_histogram(metrics, "harbinger_store_batch_items", "", "Changes in one commit.", items, ARRAY_LEN(items));
   m->checkpoint_seconds = metrics_histogram(metrics, "harbinger_store_checkpoint_seconds", "",
                                             "Time of a checkpoint between commits.", seconds, ARRAY_LEN(seconds));
+  m->move_seconds =
+      metrics_histogram(metrics, "harbinger_store_move_seconds", "",
+                        "Time of moving the write-ahead log beside commits.", seconds, ARRAY_LEN(seconds));
   m->sweep_seconds = metrics_histogram(metrics, "harbinger_store_sweep_seconds", "",
                                        "Time of one housekeeping transaction.", seconds, ARRAY_LEN(seconds));
   m->queue_items = metrics_gauge(metrics, "harbinger_store_queue_items", "", "Changes that wait for the writer.");
@@ -104,7 +115,8 @@ int writer_init(struct store *store, struct metrics *metrics, struct error *err)
   conn->changes = &store->changes;
   conn->policies = policy_cache_new();
   conn->seen = seen_new();
-  if (!conn->policies || !conn->seen)
+  conn->known = known_new();
+  if (!conn->policies || !conn->seen || !conn->known)
     return error_set(err, ERR_NO_MEMORY, "no memory for the store's writer");
   changes_clear(&store->changes);
   health_init(store);
@@ -132,8 +144,9 @@ static void roll_back(struct store *store) {
 
 static int commit(struct store *store, struct error *err) {
   static const char sql[] = "COMMIT";
+  int rc = known_flush(store->conn, err);
 
-  return conn_run(store->conn, sql, "commit", err);
+  return rc == 0 ? conn_run(store->conn, sql, "commit", err) : rc;
 }
 
 static void count_events(struct store *store, const struct change_counts *counts) {
@@ -232,7 +245,7 @@ static enum item_end apply_apart(struct store *store, struct store_write *w, str
       (void)error_set(err, ERR_INTERNAL, "a change ended the transaction of its group");
     return ITEM_TOOK_TRANSACTION;
   }
-  if (rc == 0)
+  if (rc == 0 && (rc = known_flush(conn, err)) == 0)
     return conn_run(conn, release, "end a change", err) == 0 ? ITEM_DONE : ITEM_TOOK_TRANSACTION;
   struct error why = *err;
   if (conn_exec(conn, "ROLLBACK TO item; RELEASE item", err) != 0)
@@ -266,6 +279,21 @@ static void tell_early(struct store *store, struct group *group) {
   fault_linger();
 }
 
+// Whether the group ends before item `at`.
+static bool is_enough(const struct store *store, const struct group *group, size_t at) {
+  if (!group->items[at]->patient || at < group->pressing + PATIENT_LEAST || at < 2 * group->pressing)
+    return false;
+  bool pressed = group->pressing > 0 || queue_is_pressed(store->queue);
+  return clock_mono_us(store->clock) - group->began_us >= (pressed ? PATIENT_PRESSED_US : PATIENT_US);
+}
+
+static void give_back(struct store *store, struct group *group, size_t from) {
+  for (size_t i = from; i < group->len; i++)
+    group->items[i]->node.next = i + 1 < group->len ? &group->items[i + 1]->node : NULL;
+  queue_give_back(store->queue, &group->items[from]->node);
+  group->len = from;
+}
+
 // Run all that have no outcome yet. 0: committed. 1: the transaction is gone but the store is well: run again, with
 // savepoints. Negative: nothing is committed and *err is everybody's.
 static int run_once(struct store *store, struct group *group, bool apart, struct error *err) {
@@ -276,6 +304,10 @@ static int run_once(struct store *store, struct group *group, bool apart, struct
     struct error item_err = {0};
     if (group->failed[i])
       continue;
+    if (!apart && is_enough(store, group, i)) {
+      give_back(store, group, i);
+      break;
+    }
     enum item_end end = apply_item(store, group->items[i], apart, &item_err);
     FAULT_POINT("store.item.applied");
     if (end == ITEM_DONE)
@@ -314,8 +346,9 @@ static int run_all(struct store *store, struct group *group, struct error *err) 
 }
 
 static void run_group(struct store *store, struct group *group) {
-  int64_t began_us = clock_mono_us(store->clock);
   struct error err = {0};
+
+  group->began_us = clock_mono_us(store->clock);
 
   int rc = run_all(store, group, &err);
   for (size_t i = 0; rc < 0 && i < group->len; i++) {
@@ -323,7 +356,8 @@ static void run_group(struct store *store, struct group *group) {
       fail(group, i, rc, &err);
   }
   if (rc == 0) {
-    metric_observe(store->metrics.commit_seconds, (double)(clock_mono_us(store->clock) - began_us) / (double)US_PER_S);
+    metric_observe(store->metrics.commit_seconds,
+                   (double)(clock_mono_us(store->clock) - group->began_us) / (double)US_PER_S);
     metric_observe(store->metrics.batch_items, (double)group->len);
     publish(store);
     FAULT_POINT("store.published");
@@ -399,16 +433,43 @@ static bool checkpoint_due(const struct store *store, bool busy) {
   return store->wal_pages - store->checkpoint_base >= (busy ? CHECKPOINT_BUSY_PAGES : CHECKPOINT_IDLE_PAGES);
 }
 
+// True when the writer has moved the log itself.
+static bool move_log(struct store *store, bool busy) {
+  if (!store->mover) {
+    if (!checkpoint_due(store, busy))
+      return false;
+    writer_checkpoint(store);
+    return true;
+  }
+  enum mover_state state = mover_look(store->mover);
+  if (state == MOVER_MOVES || (state == MOVER_RESTS && !checkpoint_due(store, busy)))
+    return false;
+  if (state == MOVER_MOVED) {
+    int left = store->wal_pages - mover_take(store->mover);
+    if (left <= CHECKPOINT_SHORT_PAGES || store->move_rounds >= CHECKPOINT_ROUNDS) {
+      store->move_rounds = 0;
+      if (atomic_load(&store->snapshots) > 0)
+        return false; // it might wait for the one who holds it
+      writer_checkpoint(store);
+      return true;
+    }
+  }
+  store->move_rounds++;
+  mover_ask(store->mover);
+  return false;
+}
+
 static void take_group(struct store *store, struct group *group) {
   struct queue_node *node = queue_take(store->queue, STORE_BATCH_ITEMS);
 
-  group->len = 0;
+  group->len = group->pressing = 0;
   while (node && group->len < STORE_BATCH_ITEMS) {
     struct store_write *w = CONTAINER_OF(node, struct store_write, node);
     node = node->next;
     w->rc = 0;
     w->err = (struct error){0};
     group->failed[group->len] = false;
+    group->pressing += !w->patient;
     group->items[group->len++] = w;
   }
 }
@@ -430,9 +491,10 @@ bool writer_turn(struct store *store) {
     return true;
   }
   if (store->last_group >= GATHER_ABOVE_ITEMS && store->config.gather_us > 0)
-    queue_gather(store->queue, GATHER_ITEMS, store->config.gather_us);
+    queue_gather(store->queue, GATHER_ITEMS, store->config.gather_us, store->last_pressing < GATHER_ABOVE_ITEMS);
   take_group(store, &group);
   store->last_group = group.len;
+  store->last_pressing = group.pressing;
   metric_set(store->metrics.queue_items, (int64_t)queue_count(store->queue));
   if (group.len > 0) {
     if (broken)
@@ -443,13 +505,16 @@ bool writer_turn(struct store *store) {
   broken = atomic_load(&store->broken);
   // Under load the queue is empty for a moment after each group; a checkpoint then would move the same pages again and again.
   bool busy = queue_count(store->queue) > 0 || group.len >= CHECKPOINT_BUSY_ITEMS;
-  if (!broken && checkpoint_due(store, busy)) {
-    writer_checkpoint(store);
+  if (!broken && move_log(store, busy))
     return true;
-  }
   if (!broken && sweep_step(store, busy))
     return true;
   return group.len > 0;
+}
+
+static int note_stop(struct store *store, void *arg, struct error *err) {
+  (void)arg;
+  return stops_note(store->conn, err);
 }
 
 void *writer_main(void *arg) {
@@ -459,8 +524,12 @@ void *writer_main(void *arg) {
     bool closed = queue_closed(store->queue); // before the turn: nothing is pushed after it
     if (writer_turn(store) && !(closed && queue_count(store->queue) == 0))
       continue;
-    if (closed && queue_count(store->queue) == 0)
+    if (closed && queue_count(store->queue) == 0) {
+      // What cannot be written now was written a few minutes ago.
+      if (!atomic_load(&store->broken) && writer_transaction(store, note_stop, NULL, NULL) != 0)
+        log_debug(store->log, "store", "the time of the stop is not noted");
       return NULL;
+    }
     int wait_ms = sweep_wait_ms(store);
     if (atomic_load(&store->broken))
       wait_ms = (int)(store->config.retry_ms < 1000 ? store->config.retry_ms : 1000);
