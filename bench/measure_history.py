@@ -21,11 +21,12 @@ TRIM = (*KEEP, "retention.events_s=86400", "retention.attempts_s=86400", "retent
         "retention.bodies_s=86400", "retention.failed_bodies_s=86400")
 TABLES = {  # what a copy has of its own; :count events, :step us between them, the first at :begin
     "event": {"id": "i", "uuid": "CAST(char(1) || printf('%015d', i) AS BLOB)", "seq": "i",
-              "occurred_us": ":begin + i * :step", "recorded_us": ":begin + i * :step"},
+              "occurred_us": ":begin + i * :step", "recorded_us": ":begin + i * :step",
+              "first_delivery": "i"},
     "delivery": {"id": "i", "event_rowid": "i", "due_us": ":begin + i * :step", "created_us": ":begin + i * :step",
                  "started_us": ":begin + i * :step", "ended_us": ":begin + i * :step + 1000"},
     "attempt": {"id": "i * 1024 + 1", "started_us": ":begin + i * :step", "ended_us": ":begin + i * :step + 1000"},
-    "body": {"id": "i", "event_rowid": "i"},
+    "body": {"id": "4398046511104 + i * 1024 + model.id % 1024", "event_rowid": "i"},
 }
 
 

@@ -24,10 +24,11 @@ const char *delivery_state_name(enum delivery_state state);
 
 // ---- for the sender -------------------------------------------------------------------------------------------------
 
-// Targets that have waiting deliveries (not suspended, not being put in order, policy enabled), each once: a loose scan of the waiting index.
-// Ids greater than `after`, at most `max`.
-int delivery_lanes(struct store_conn *conn, int64_t after, int64_t *targets, size_t max, size_t *len, struct error *err)
-    MUST_CHECK;
+// Targets that have waiting deliveries (not suspended, not being put in order, policy enabled), each once, in order of id,
+// at most `max`: those after *after, which becomes where to go on (0: there are no more). None may be found although there
+// are more: what is not sent to is stepped over, a bounded piece in each call.
+int delivery_lanes(struct store_conn *conn, int64_t *after, int64_t *targets, size_t max, size_t *len,
+                   struct error *err) MUST_CHECK;
 // The next waiting deliveries of a target in one priority class in order of (due, id), starting after (due_us, id);
 // cancelled ones are left out. At most `max`.
 int delivery_next(struct store_conn *conn, int64_t target_id, int prio, int64_t after_due_us, int64_t after_id,

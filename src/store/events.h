@@ -29,7 +29,8 @@ int event_commit(struct store_conn *conn, struct event_commit *commit, struct er
 
 int event_get(struct store_conn *conn, const struct uuid *id, struct arena *arena, struct event *out, struct error *err)
     MUST_CHECK;
-// Of one project (0: all), newest first by default. Keys: type, seq, occurred_at, repository.
+// Of one project (0: all), newest first by default. Keys: type, seq, occurred_at, repository,
+// unchanged (true, false).
 int event_list(struct store_conn *conn, int64_t project_id, const struct query *query, struct arena *arena,
                struct event **out, size_t *len, int64_t *total, struct error *err) MUST_CHECK;
 

@@ -167,11 +167,11 @@ static void test_lanes_are_the_targets_with_work_each_once(void **state) {
   fixture_policy_create(f, &policy);
   for (int i = 0; i < 3; i++)
     (void)fixture_push(f, "demo");
-  assert_int_equal(delivery_lanes(f->reader, 0, lanes, 32, &len, &f->err), 0);
+  assert_int_equal(delivery_lanes(f->reader, &(int64_t){0}, lanes, 32, &len, &f->err), 0);
   assert_int_equal(len, 21);
   for (size_t i = 1; i < len; i++)
     assert_true(lanes[i] > lanes[i - 1]);
-  assert_int_equal(delivery_lanes(f->reader, lanes[4], lanes, 5, &len, &f->err), 0);
+  assert_int_equal(delivery_lanes(f->reader, &(int64_t){lanes[4]}, lanes, 5, &len, &f->err), 0);
   assert_int_equal(len, 5);
   assert_int_equal(lanes[0], 6);
 }
@@ -287,7 +287,7 @@ static void test_a_list_covers_the_newest_ten_thousand(void **state) {
   fixture_exec(
       f, "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 10005) INSERT INTO delivery "
          "SELECT i, event_rowid, policy_id, target_id, target_type, event_type, 3, prio, 1, due_us, created_us, 1, "
-         "2, 200, '' FROM delivery, n WHERE id = 1");
+         "2, 200, '', 0 FROM delivery, n WHERE id = 1");
   for (size_t i = 0; i < ARRAY_LEN(of); i++) {
     assert_int_equal(delivery_list(f->reader, of[i][0], of[i][1], &query, f->arena, &rows, &len, &total, &f->err), 0);
     assert_int_equal(total, 10000);

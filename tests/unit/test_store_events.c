@@ -302,7 +302,7 @@ static void test_the_catalogue_learns_what_is_missing_once(void **state) {
   size_t len;
 
   (void)fixture_push(f, "demo");
-  assert_int_equal(catalogue_incomplete(f->reader, 10, f->arena, &missing, &len, &f->err), 0);
+  assert_int_equal(catalogue_incomplete(f->reader, 0, 10, f->arena, &missing, &len, &f->err), 0);
   assert_int_equal(len, 1); // the platform of an image
   assert_true(str_eq_c(missing[0].repository, "app"));
   struct artifact_facts facts = missing[0];
@@ -312,7 +312,7 @@ static void test_the_catalogue_learns_what_is_missing_once(void **state) {
   assert_int_equal(artifact_get(f->reader, 1, STR("v1"), f->arena, &artifact, &f->err), 0);
   assert_true(str_eq_c(artifact.platform, "linux/arm64"));
   assert_int_equal(artifact.size_bytes, 1234); // known already
-  assert_int_equal(catalogue_incomplete(f->reader, 10, f->arena, &missing, &len, &f->err), 0);
+  assert_int_equal(catalogue_incomplete(f->reader, 0, 10, f->arena, &missing, &len, &f->err), 0);
   assert_int_equal(len, 0);
 }
 

@@ -189,7 +189,7 @@ static void test_switched_off_everything_waits_at_once(void **state) {
   fixture_number_is(f, "SELECT count(*) FROM delivery WHERE state = 0", 1201);
   fixture_number_is(f, "SELECT count(*) FROM target WHERE reordering = 1", 0);
   waiting_are(f, 1201);
-  assert_int_equal(delivery_lanes(f->reader, 0, lanes, 4, &len, &f->err), 0);
+  assert_int_equal(delivery_lanes(f->reader, &(int64_t){0}, lanes, 4, &len, &f->err), 0);
   assert_int_equal(len, 1);
   is_sound(f);
 }
@@ -206,7 +206,7 @@ static void test_switched_on_what_waits_is_put_in_order_before_anything_is_sent(
   record(f, 2, 1, DELIVERY_SUCCEEDED);
   change(f, apply_enabled); // in strict order again
   fixture_number_is(f, "SELECT reordering FROM target", 1);
-  assert_int_equal(delivery_lanes(f->reader, 0, lanes, 4, &len, &f->err), 0);
+  assert_int_equal(delivery_lanes(f->reader, &(int64_t){0}, lanes, 4, &len, &f->err), 0);
   assert_int_equal(len, 0);
   push_times(f, 1);
   assert_int_equal(state_of(f, 1001), DELIVERY_HELD);

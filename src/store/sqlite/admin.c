@@ -20,6 +20,13 @@ static const char *const checks[] = {
     "SELECT printf('body %d has no event (%d)', b.id, b.event_rowid) FROM body b LEFT JOIN event e ON e.id = "
     "b.event_rowid "
     "WHERE e.id IS NULL LIMIT ?1",
+    // What event_find rests on.
+    "SELECT printf('event %d has an id that is not above the one before', id) FROM (SELECT id, uuid, lag(uuid) OVER "
+    "(ORDER BY id) AS before FROM event) WHERE uuid <= before LIMIT ?1",
+    "SELECT printf('delivery %d is not among those that its event (%d) names', d.id, d.event_rowid) FROM delivery d "
+    "JOIN "
+    "event e ON e.id = d.event_rowid WHERE d.apart = 0 AND NOT (d.id >= e.first_delivery AND d.id < e.first_delivery + "
+    "e.deliveries) LIMIT ?1",
     // Trimming leaves holes below what still waits, but nothing gives a number above the counter.
     "SELECT printf('project %d has given the numbers up to %d but its newest event has %d', p.id, p.seq, max(e.seq)) "
     "FROM "

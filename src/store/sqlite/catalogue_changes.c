@@ -2,7 +2,28 @@
 #include "store/sqlite/catalogue_changes.h"
 
 #include "store/catalogue.h"
+#include "store/sqlite/known.h"
 #include "store/sqlite/state.h"
+
+int catalogue_project_make(struct store_conn *conn, struct str name, int64_t at_us, int64_t *id, struct error *err) {
+  static const char sql[] =
+      "INSERT INTO project (name, owner_id, owner_name, is_public, metadata, storage_limit, created_us, updated_us) "
+      "VALUES (?1, coalesce((SELECT id FROM user WHERE id = 1), 0), coalesce((SELECT name FROM user WHERE id = 1), "
+      "''), 0, "
+      "'{}', -1, ?2, ?2)";
+  CLEANUP(stmt_end) struct stmt stmt = {0};
+
+  if (!event_is_project_name(name))
+    return error_set(err, ERR_INVALID, "\"%.*s\" cannot be the name of a project", STR_ARG(name));
+  int rc = stmt_begin(conn, sql, &stmt, err);
+  if (rc != 0)
+    return rc;
+  stmt_bind_text(&stmt, 1, name);
+  stmt_bind_i64(&stmt, 2, at_us);
+  rc = stmt_run(&stmt, "make a project for an event", err);
+  *id = sqlite3_last_insert_rowid(conn->db);
+  return rc;
+}
 
 static int place_find(struct store_conn *conn, struct str repository, struct catalogue_place *out, struct error *err) {
   static const char sql[] = "SELECT id, created_us FROM repository WHERE project_id = ?1 AND name = ?2";
@@ -21,26 +42,39 @@ static int place_find(struct store_conn *conn, struct str repository, struct cat
   return rc < 0 ? rc : 0;
 }
 
-int catalogue_place(struct store_conn *conn, int64_t project_id, struct str repository, bool create,
-                    struct catalogue_place *out, struct error *err) {
+static int place_make(struct store_conn *conn, struct str repository, struct catalogue_place *out, struct error *err) {
   static const char sql[] = "INSERT INTO repository (project_id, name, created_us, updated_us) VALUES (?1, ?2, ?3, ?3)";
   CLEANUP(stmt_end) struct stmt stmt = {0};
+  int rc = stmt_begin(conn, sql, &stmt, err);
 
-  *out = (struct catalogue_place){.project_id = project_id};
-  if (repository.len == 0)
-    return 0;
-  int rc = place_find(conn, repository, out, err);
-  if (rc != 0 || out->repository_id != 0 || !create)
-    return rc;
-  rc = stmt_begin(conn, sql, &stmt, err);
   if (rc != 0)
     return rc;
   out->repository_created_us = clock_wall_us(conn->store->clock);
-  stmt_bind_i64(&stmt, 1, project_id);
+  stmt_bind_i64(&stmt, 1, out->project_id);
   stmt_bind_text(&stmt, 2, repository);
   stmt_bind_i64(&stmt, 3, out->repository_created_us);
   rc = stmt_run(&stmt, "insert a repository", err);
   out->repository_id = sqlite3_last_insert_rowid(conn->db);
+  return rc;
+}
+
+int catalogue_place(struct store_conn *conn, int64_t project_id, struct str repository, bool create,
+                    struct catalogue_place *out, struct error *err) {
+  *out = (struct catalogue_place){.project_id = project_id};
+  if (repository.len == 0)
+    return 0;
+  const struct known_repository *known = known_repository(conn, project_id, repository);
+  if (known) {
+    out->repository_id = known->id;
+    out->repository_created_us = known->created_us;
+    return 0;
+  }
+  int rc = place_find(conn, repository, out, err);
+  bool is_new = rc == 0 && out->repository_id == 0 && create;
+  if (is_new)
+    rc = place_make(conn, repository, out, err);
+  if (rc == 0 && out->repository_id != 0)
+    known_add_repository(conn, project_id, repository, out->repository_id, out->repository_created_us, is_new);
   return rc;
 }
 

@@ -11,6 +11,10 @@ struct catalogue_place {
   int64_t repository_created_us;     // 0: unknown
 };
 
+// Made by an event or by what the registry has: private, and the first administrator's, as nobody asked for it. ERR_INVALID:
+// it cannot be a project's name.
+int catalogue_project_make(struct store_conn *conn, struct str name, int64_t at_us, int64_t *id, struct error *err)
+    MUST_CHECK;
 // Find the event's repository; make it when `create`.
 int catalogue_place(struct store_conn *conn, int64_t project_id, struct str repository, bool create,
                     struct catalogue_place *out, struct error *err) MUST_CHECK;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/sqlite/changes.h"
 
+#include "store/sqlite/known.h"
 #include "store/sqlite/matching.h"
 #include "store/sqlite/seen.h"
 
@@ -14,6 +15,8 @@ void changes_undo(struct store_conn *conn, const struct change_counts *before) {
   // A cache may hold rows of the part that is taken back; reading them again is cheap and rare.
   if (now->policies || now->cache)
     policy_cache_clear(conn->policies);
+  if (now->known)
+    known_undo(conn->known);
   if (now->seen)
     seen_forget(conn->seen);
   *now = *before;

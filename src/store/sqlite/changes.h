@@ -20,6 +20,7 @@ struct change_counts {
   int64_t oldest_due_us; // INT64_MAX: none came
   bool policies;         // the policy generation rises
   bool cache;            // the policy cache has seen uncommitted rows
+  bool known;            // the memory of projects has seen uncommitted rows
   bool seen;             // a bucket of seen keys was made or dropped
   bool cancelled;        // rows for the cancel sweep
   bool reordering;       // targets whose strict order was switched

@@ -11,6 +11,7 @@
 enum { CONN_MAX_STATEMENTS = 256, CONN_BUSY_MS = 5000 }; // the latter as in the pragmas of conn.c
 
 struct changes;
+struct known;
 struct policy_cache;
 struct seen;
 
@@ -27,6 +28,7 @@ struct store_conn {
   int broken; // SQLite's code when the file, not a statement, failed; the writer looks at it after each item
   // The writer's connection only, else NULL:
   struct changes *changes;
+  struct known *known;
   struct policy_cache *policies;
   struct seen *seen;
 };

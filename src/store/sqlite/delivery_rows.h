@@ -15,4 +15,8 @@ enum { ATTEMPT_ROWS_PER_DELIVERY = 1024 }; // attempt.id = delivery id * this + 
   "AND "                                                                                                             \
   "p.deleted_us IS NULL"
 
+// From *after on, the next target that has something to be sent and that is sent to. 1: *after is one. 2: none so far, *after
+// is where to go on: suspended ones are stepped over many at a time, and each call is short. 0: there is no further one.
+int target_next_open(struct store_conn *conn, int64_t *after, struct error *err) MUST_CHECK;
+
 #endif

@@ -2,6 +2,7 @@
 // Deliveries as people see them: lists in Harbor's words, attempts.
 #include "store/deliveries.h"
 #include "store/sqlite/delivery_rows.h"
+#include "store/sqlite/event_find.h"
 #include "store/sqlite/query_sql.h"
 
 #define ENDED_EXPR "coalesce(d.ended_us, CASE WHEN d.state <= 2 AND d.id < t.cancel_below THEN t.cancelled_us END, 0)"
@@ -113,16 +114,23 @@ int delivery_get(struct store_conn *conn, int64_t id, struct arena *arena, struc
 int delivery_of_event(struct store_conn *conn, const struct uuid *event_id, struct arena *arena, struct delivery **out,
                       size_t *len, struct error *err) {
   static const char sql[] = "SELECT " DELIVERY_COLUMNS " FROM delivery d " DELIVERY_TABLES
-                            " WHERE d.event_rowid = (SELECT id FROM event WHERE uuid = ?1) ORDER BY d.id LIMIT ?2";
+                            " WHERE d.id IN (SELECT d.id FROM " DELIVERIES_MADE_WITH(
+                                "?1") " UNION ALL SELECT d.id FROM " DELIVERIES_MADE_LATER("?1") ") ORDER BY d.id "
+                                                                                                 "LIMIT ?2";
   CLEANUP(stmt_end) struct stmt stmt = {0};
   void *rows;
 
+  int64_t rowid;
+
   *out = NULL;
   *len = 0;
-  int rc = stmt_begin(conn, sql, &stmt, err);
+  int rc = event_find(conn, event_id, &rowid, err);
+  if (rc != 1)
+    return rc;
+  rc = stmt_begin(conn, sql, &stmt, err);
   if (rc != 0)
     return rc;
-  stmt_bind_blob(&stmt, 1, (struct str){(const char *)event_id->bytes, UUID_BYTES});
+  stmt_bind_i64(&stmt, 1, rowid);
   stmt_bind_i64(&stmt, 2, DELIVERY_MAX_OF_EVENT);
   rc = rows_read(&stmt, "list the deliveries of an event", read_delivery, sizeof(**out), arena, &rows, len, err);
   *out = rows;

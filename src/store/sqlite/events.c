@@ -5,6 +5,8 @@
 #include "store/deliveries.h"
 #include "store/sqlite/catalogue_changes.h"
 #include "store/sqlite/changes.h"
+#include "store/sqlite/event_find.h"
+#include "store/sqlite/known.h"
 #include "store/sqlite/matching.h"
 #include "store/sqlite/order.h"
 #include "store/sqlite/query_sql.h"
@@ -12,6 +14,7 @@
 #include "store/sqlite/state.h"
 
 enum { COMMIT_SCRATCH_BYTES = 2 * 1024 * 1024, COMMIT_JSON_BYTES = 2048 };
+enum { FLAG_UNCHANGED = 1, FLAG_INFERRED = 2 }; // event.flags
 
 // One event on its way in. `event` is a copy: the caller's is filled only when all is done, because `apply` may run again.
 struct commit {
@@ -19,61 +22,31 @@ struct commit {
   struct event_commit *request;
   struct event event;
   struct catalogue_place place;
+  struct known_project *project; // until another event's
   struct arena *arena; // made only for what must be added to the event, which is then not the caller's any more
-  int64_t rowid;
-  int64_t last_seq; // the project's, as this transaction sees it
+  int64_t rowid, first_delivery;
 };
 
-static int project_find(struct commit *c, bool *found, struct error *err) {
-  static const char sql[] = "SELECT id, is_public, seq FROM project WHERE name = ?1 AND deleted_us IS NULL";
-  CLEANUP(stmt_end) struct stmt stmt = {0};
-  int rc = stmt_begin(c->conn, sql, &stmt, err);
-
-  if (rc != 0)
-    return rc;
-  stmt_bind_text(&stmt, 1, c->event.repository.project);
-  rc = stmt_step(&stmt, "look a project up", err);
-  *found = rc == 1;
-  if (*found) {
-    c->event.project_id = stmt_i64(&stmt, 0);
-    c->event.repository.is_public = stmt_bool(&stmt, 1);
-    c->last_seq = stmt_i64(&stmt, 2);
-  }
-  return rc < 0 ? rc : 0;
-}
-
-// Made by an event: private, and the first administrator's, as nobody asked for it.
-static int project_make(struct commit *c, struct error *err) {
-  static const char sql[] =
-      "INSERT INTO project (name, owner_id, owner_name, is_public, metadata, storage_limit, created_us, updated_us) "
-      "VALUES (?1, coalesce((SELECT id FROM user WHERE id = 1), 0), coalesce((SELECT name FROM user WHERE id = 1), "
-      "''), 0, "
-      "'{}', -1, ?2, ?2)";
-  CLEANUP(stmt_end) struct stmt stmt = {0};
-
-  if (!event_is_project_name(c->event.repository.project))
-    return error_set(err, ERR_INVALID, "\"%.*s\" cannot be the name of a project",
-                     STR_ARG(c->event.repository.project));
-  int rc = stmt_begin(c->conn, sql, &stmt, err);
-  if (rc != 0)
-    return rc;
-  stmt_bind_text(&stmt, 1, c->event.repository.project);
-  stmt_bind_i64(&stmt, 2, c->event.recorded_at_us);
-  rc = stmt_run(&stmt, "make a project for an event", err);
-  c->event.project_id = sqlite3_last_insert_rowid(c->conn->db);
-  c->event.repository.is_public = false;
-  return rc;
-}
-
 static int find_project(struct commit *c, struct error *err) {
-  bool found;
-  int rc = project_find(c, &found, err);
+  struct str name = c->event.repository.project;
+  int64_t id;
+  int rc = known_project(c->conn, name, &c->project, err);
 
-  if (rc != 0 || found)
+  if (rc == 0 && !c->project) {
+    if (!c->request->create_project)
+      return error_set(err, ERR_NOT_FOUND, "project %.*s not found", STR_ARG(name));
+    c->conn->changes->counts.known = true;
+    rc = catalogue_project_make(c->conn, name, c->event.recorded_at_us, &id, err);
+    if (rc == 0)
+      rc = known_project(c->conn, name, &c->project, err);
+  }
+  if (rc != 0)
     return rc;
-  if (!c->request->create_project)
-    return error_set(err, ERR_NOT_FOUND, "project %.*s not found", STR_ARG(c->event.repository.project));
-  return project_make(c, err);
+  if (!c->project)
+    return error_set(err, ERR_INTERNAL, "the project %.*s, just made, is not there", STR_ARG(name));
+  c->event.project_id = c->project->id;
+  c->event.repository.is_public = c->project->is_public;
+  return 0;
 }
 
 // Two domains, so that no source can spoil an idempotency key, and idempotency keys apart for each project. The first four
@@ -93,16 +66,17 @@ static void seen_key(char domain, int64_t project_id, struct str key, int64_t so
 }
 
 static void event_of_then(struct commit *c, const struct uuid *id, struct error *err) {
-  static const char sql[] = "SELECT seq, recorded_us, project_id FROM event WHERE uuid = ?1";
+  static const char sql[] = "SELECT seq, recorded_us, project_id FROM event WHERE id = ?1";
   CLEANUP(stmt_end) struct stmt stmt = {0};
 
   c->event.id = *id;
   c->event.seq = c->event.recorded_at_us = 0;
-  if (stmt_begin(c->conn, sql, &stmt, err) != 0)
-    return;
-  stmt_bind_blob(&stmt, 1, (struct str){(const char *)id->bytes, UUID_BYTES});
-  if (stmt_step(&stmt, "read the event of then", err) != 1)
+  int64_t rowid;
+  if (event_find(c->conn, id, &rowid, err) != 1 || stmt_begin(c->conn, sql, &stmt, err) != 0)
     return; // trimmed meanwhile: its id is still the answer
+  stmt_bind_i64(&stmt, 1, rowid);
+  if (stmt_step(&stmt, "read the event of then", err) != 1)
+    return;
   c->event.seq = stmt_i64(&stmt, 0);
   c->event.recorded_at_us = stmt_i64(&stmt, 1);
   c->event.project_id = stmt_i64(&stmt, 2);
@@ -171,24 +145,10 @@ static int is_unwanted(struct commit *c, struct error *err) {
   return 1;
 }
 
-// Nobody else writes: the number that find_project read is the last one, in this transaction too.
-static int next_seq(struct commit *c, struct error *err) {
-  static const char sql[] = "UPDATE project SET seq = ?2 WHERE id = ?1";
-  CLEANUP(stmt_end) struct stmt stmt = {0};
-  int rc = stmt_begin(c->conn, sql, &stmt, err);
-
-  if (rc != 0)
-    return rc;
-  c->event.seq = c->last_seq + 1;
-  stmt_bind_i64(&stmt, 1, c->event.project_id);
-  stmt_bind_i64(&stmt, 2, c->event.seq);
-  return stmt_run(&stmt, "give a sequence number", err);
-}
-
 static int insert_event(struct commit *c, struct error *err) {
   static const char sql[] =
-      "INSERT INTO event (uuid, project_id, seq, type, occurred_us, recorded_us, repository, json) "
-      "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+      "INSERT INTO event (id, uuid, project_id, seq, type, occurred_us, recorded_us, repository, json, flags, "
+      "first_delivery, deliveries) VALUES (?10, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?11, ?12)";
   CLEANUP(stmt_end) struct stmt stmt = {0};
   struct buf json;
 
@@ -212,8 +172,11 @@ static int insert_event(struct commit *c, struct error *err) {
     stmt_bind_i64(&stmt, 6, c->event.recorded_at_us);
     stmt_bind_text(&stmt, 7, c->event.repository.name);
     stmt_bind_text(&stmt, 8, buf_str(&json));
+    stmt_bind_i64(&stmt, 9, (c->event.unchanged ? FLAG_UNCHANGED : 0) | (c->event.inferred ? FLAG_INFERRED : 0));
+    stmt_bind_i64(&stmt, 10, c->rowid);
+    stmt_bind_i64(&stmt, 11, c->first_delivery);
+    stmt_bind_i64(&stmt, 12, (int64_t)c->request->deliveries);
     rc = stmt_run(&stmt, "insert an event", err);
-    c->rowid = sqlite3_last_insert_rowid(c->conn->db);
   }
   stmt_end(&stmt); // before the text it is bound to
   buf_free(&json);
@@ -224,7 +187,7 @@ static int insert_event(struct commit *c, struct error *err) {
 static int insert_delivery(struct commit *c, const struct target *target, bool still, struct error *err) {
   static const char sql[] =
       "INSERT INTO delivery (event_rowid, policy_id, target_id, target_type, event_type, state, prio, "
-      "attempts, due_us, created_us) VALUES (?1, ?2, ?3, ?4, ?5, ?8, ?6, 0, ?7, ?7)";
+      "attempts, due_us, created_us, apart) VALUES (?1, ?2, ?3, ?4, ?5, ?8, ?6, 0, ?7, ?7, 0)";
   CLEANUP(stmt_end) struct stmt stmt = {0};
   int prio = c->event.type == EVENT_PULL_ARTIFACT ? 1 : 0;
   bool held = false;
@@ -243,10 +206,13 @@ static int insert_delivery(struct commit *c, const struct target *target, bool s
   stmt_bind_i64(&stmt, 7, c->event.recorded_at_us);
   stmt_bind_i64(&stmt, 8, held ? DELIVERY_HELD : DELIVERY_PENDING);
   rc = stmt_run(&stmt, "insert a delivery", err);
+  int64_t id = sqlite3_last_insert_rowid(c->conn->db);
+  if (c->first_delivery == 0)
+    c->first_delivery = id; // the others follow: nobody else inserts
   if (rc == 0 && (held || still))
     change_waiting(c->conn, 1);
   else if (rc == 0)
-    change_delivery(c->conn, &(struct delivery_notice){.delivery_id = sqlite3_last_insert_rowid(c->conn->db),
+    change_delivery(c->conn, &(struct delivery_notice){.delivery_id = id,
                                                        .target_id = target->id,
                                                        .prio = prio,
                                                        .due_us = c->event.recorded_at_us,
@@ -330,16 +296,15 @@ static int find_place(struct commit *c, struct error *err) {
 }
 
 static int write_event(struct commit *c, struct error *err) {
-  int rc = next_seq(c, err);
-
-  if (rc != 0)
-    return rc;
+  c->event.seq = known_next_seq(c->conn, c->project);
   c->event.id = id_next(c->conn->store->ids);
-  rc = insert_event(c, err);
-  if (rc == 0)
-    rc = remember(c, err);
+  int rc = known_next_event(c->conn, &c->rowid, err);
   if (rc == 0)
     rc = insert_deliveries(c, err);
+  if (rc == 0)
+    rc = insert_event(c, err);
+  if (rc == 0)
+    rc = remember(c, err);
   if (rc == 0)
     rc = apply_to_catalogue(c, err);
   if (rc == 0)
@@ -399,15 +364,19 @@ static int read_event(struct stmt *stmt, struct arena *arena, void *out, struct 
 
 int event_get(struct store_conn *conn, const struct uuid *id, struct arena *arena, struct event *out,
               struct error *err) {
-  static const char sql[] = "SELECT json FROM event WHERE uuid = ?1";
+  static const char sql[] = "SELECT json FROM event WHERE id = ?1";
   CLEANUP(stmt_end) struct stmt stmt = {0};
   char text[UUID_TEXT_BYTES];
-  int rc = stmt_begin(conn, sql, &stmt, err);
+  int64_t rowid;
+  int rc = event_find(conn, id, &rowid, err);
 
-  if (rc != 0)
-    return rc;
-  stmt_bind_blob(&stmt, 1, (struct str){(const char *)id->bytes, UUID_BYTES});
-  rc = stmt_step(&stmt, "read an event", err);
+  if (rc == 1) {
+    rc = stmt_begin(conn, sql, &stmt, err);
+    if (rc != 0)
+      return rc;
+    stmt_bind_i64(&stmt, 1, rowid);
+    rc = stmt_step(&stmt, "read an event", err);
+  }
   if (rc <= 0)
     return rc < 0 ? rc : error_set(err, ERR_NOT_FOUND, "event %s not found", uuid_write(id, text));
   return read_event(&stmt, arena, out, err);
@@ -420,12 +389,15 @@ int event_get(struct store_conn *conn, const struct uuid *id, struct arena *aren
   "WHEN 6 THEN 'SCANNING_STOPPED' WHEN 7 THEN 'SCANNING_COMPLETED' WHEN 8 THEN 'REPLICATION' "             \
   "WHEN 9 THEN 'TAG_RETENTION' END"
 
+// By the index of the few that are marked, so that counting the others needs no row.
+#define UNCHANGED_EXPR "e.id IN (SELECT u.id FROM event u WHERE u.flags <> 0 AND u.flags & 1)"
+
 int event_list(struct store_conn *conn, int64_t project_id, const struct query *query, struct arena *arena,
                struct event **out, size_t *len, int64_t *total, struct error *err) {
   static const struct query_column columns[] = {
       {"type", EVENT_TYPE_EXPR("e.type"), COLUMN_TEXT}, {"seq", "e.seq", COLUMN_INT},
       {"occurred_at", "e.occurred_us", COLUMN_TIME},    {"repository", "e.repository", COLUMN_TEXT},
-      {"recorded_at", "e.recorded_us", COLUMN_TIME},
+      {"recorded_at", "e.recorded_us", COLUMN_TIME},    {"unchanged", UNCHANGED_EXPR, COLUMN_BOOL},
   };
   const struct query_list list = {
       .what = "list events",

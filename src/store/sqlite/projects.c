@@ -2,6 +2,7 @@
 #include "store/projects.h"
 
 #include "store/sqlite/changes.h"
+#include "store/sqlite/known.h"
 #include "store/sqlite/policy_rows.h"
 #include "store/sqlite/query_sql.h"
 #include "store/sqlite/state.h"
@@ -75,7 +76,10 @@ int project_update(struct store_conn *conn, const struct project *project, struc
       "UPDATE project SET is_public = ?2, metadata = ?3, storage_limit = ?4, updated_us = ?5 WHERE "
       "id = ?1 AND deleted_us IS NULL";
   CLEANUP(stmt_end) struct stmt stmt = {0};
-  int rc = stmt_begin(conn, sql, &stmt, err);
+  int rc = known_forget_projects(conn, err);
+
+  if (rc == 0)
+    rc = stmt_begin(conn, sql, &stmt, err);
 
   if (rc != 0)
     return rc;
@@ -163,7 +167,9 @@ int project_delete(struct store_conn *conn, int64_t id, struct arena *arena, int
     return rc;
   if (old.repo_count > 0)
     return error_set(err, ERR_PRECONDITION, "the project contains repositories, can not be deleted");
-  rc = targets_of(conn, id, arena, targets, targets_len, err);
+  rc = known_forget_projects(conn, err);
+  if (rc == 0)
+    rc = targets_of(conn, id, arena, targets, targets_len, err);
   if (rc == 0)
     rc = targets_cancel(conn, *targets, *targets_len, true, err);
   if (rc == 0)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "store/store.h"
+#include "store/care.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -8,9 +8,12 @@
 #include <unistd.h>
 
 #include "store/sqlite/database_file.h"
+#include "store/sqlite/known.h"
 #include "store/sqlite/lock.h"
 #include "store/sqlite/matching.h"
 #include "store/sqlite/migrate.h"
+#include "store/sqlite/mover.h"
+#include "store/sqlite/page_cache.h"
 #include "store/sqlite/restore.h"
 #include "store/sqlite/seal.h"
 #include "store/sqlite/seen.h"
@@ -114,6 +117,8 @@ static int open_all(struct store *store, struct metrics *metrics, struct error *
     rc = count_waiting(store, err);
   if (rc == 0 && store->ids)
     rc = raise_ids(store, err);
+  if (rc == 0)
+    rc = stops_read(store, err);
   return rc == 0 ? writer_init(store, metrics, err) : rc;
 }
 
@@ -122,6 +127,7 @@ static void store_free(struct store *store) {
     if (store->conn->seen)
       seen_free(store->conn->seen);
     policy_cache_free(store->conn->policies);
+    known_free(store->conn->known);
     conn_close(store->conn);
   }
   if (store->queue)
@@ -147,6 +153,7 @@ struct store *store_open(const struct store_config *config, const struct clock *
   // Its own statistics of memory: a mutex and two counters for each of its allocations. Refused, and not needed, when
   // another store of this process has begun already.
   (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+  page_cache_install();
   store->config = *config;
   store->clock = clock;
   store->ids = ids;
@@ -177,10 +184,16 @@ struct store *store_open(const struct store_config *config, const struct clock *
 
 int store_start(struct store *store, struct error *err) {
   char words[128];
-  int rc = pthread_create(&store->thread, NULL, writer_main, store);
 
-  if (rc != 0)
+  store->mover = mover_start(store, err);
+  if (!store->mover)
+    return err ? (int)err->code : ERR_NO_MEMORY;
+  int rc = pthread_create(&store->thread, NULL, writer_main, store);
+  if (rc != 0) {
+    mover_stop(store->mover);
+    store->mover = NULL;
     return error_set(err, ERR_NO_MEMORY, "cannot start the store's writer: %s", error_errno(rc, words));
+  }
   store->started = true;
   (void)pthread_setname_np(store->thread, "writer");
   return 0;
@@ -191,6 +204,8 @@ void store_stop(struct store *store) {
   if (store->started)
     (void)pthread_join(store->thread, NULL);
   store->started = false;
+  mover_stop(store->mover);
+  store->mover = NULL;
 }
 
 void store_close(struct store *store) {
@@ -208,7 +223,7 @@ int store_submit(struct store *store, struct store_write *w, struct error *err) 
 
   if (!store_healthy(store, reason, sizeof(reason)))
     return error_set(err, ERR_UNAVAILABLE, "%s", reason);
-  int rc = queue_push(store->queue, &w->node);
+  int rc = w->patient ? queue_push_patient(store->queue, &w->node) : queue_push(store->queue, &w->node);
   if (rc == ERR_FULL)
     return error_set(err, ERR_FULL, "%zu changes wait for the store already: try again", store->config.max_queue);
   if (rc != 0)
@@ -262,6 +277,21 @@ int store_write_sync(struct store *store, int (*apply)(struct store_conn *conn, 
   if (sync.w.rc != 0 && err)
     *err = sync.w.err;
   return sync.w.rc;
+}
+
+int store_care_write(struct store *store, int (*apply)(struct store_conn *conn, void *ctx, struct error *err),
+                     void *ctx, struct error *err) {
+  if (store->started)
+    return store_write_sync(store, apply, ctx, err);
+  int rc = conn_exec(store->conn, "BEGIN IMMEDIATE", err);
+
+  if (rc == 0)
+    rc = apply(store->conn, ctx, err);
+  if (rc == 0)
+    rc = conn_exec(store->conn, "COMMIT", err);
+  if (rc != 0 && !sqlite3_get_autocommit(store->conn->db))
+    (void)sqlite3_exec(store->conn->db, "ROLLBACK", NULL, NULL, NULL);
+  return rc;
 }
 
 // ---- reading --------------------------------------------------------------------------------------------------------
