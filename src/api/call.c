@@ -154,6 +154,11 @@ int call_registry_host(struct api_call *call, struct str *out, struct error *err
   return out->ptr ? 0 : error_set(err, ERR_NO_MEMORY, "out of memory for an event");
 }
 
+int call_pull_host(struct api_call *call, struct str *out, struct error *err) {
+  *out = str_of(call->config->registry_url);
+  return call->config->upstream ? call_registry_host(call, out, err) : 0;
+}
+
 // ---- the answer -----------------------------------------------------------------------------------------------------
 
 struct json_writer call_json(struct api_call *call) {

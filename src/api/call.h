@@ -35,6 +35,7 @@ struct api_call {
   struct http_header headers[API_MAX_ANSWER_HEADERS];
   size_t headers_len;
   int64_t delay_ms;         // wrong credentials: how long it is held back
+  bool words_for_all;       // what a 503 says is the registry's trouble, not ours: the client reads it
   struct feed_watch *watch; // in place of a body: the answer becomes this stream; the handler's last act
 
   // For the audit of call_change:
@@ -77,6 +78,8 @@ int call_judge(int input, const struct error *input_err, int rights, struct erro
 // host[:port] that the resource_url of an event made here begins with: the registry's as configured, else the one that
 // clients reach us by. ERR_NO_MEMORY.
 int call_registry_host(struct api_call *call, struct str *out, struct error *err) MUST_CHECK;
+// The same for people to push to and pull from: empty while there is no registry behind us and none was named.
+int call_pull_host(struct api_call *call, struct str *out, struct error *err) MUST_CHECK;
 // A boolean request header, read as Harbor reads booleans (true, 1, yes, on ...).
 bool call_header_bool(const struct api_call *call, const char *name);
 
@@ -98,6 +101,7 @@ void call_field_time_ms(struct json_writer *w, const char *key, int64_t at_us);
 
 // The limit on tests of webhooks, the API's own. Any pool thread.
 struct rate_limit *call_test_limit(struct api_call *call);
+struct change_desk *call_change_desk(struct api_call *call); // NULL: there is no registry to change
 // Run `apply` in the writer together with an audit entry of this caller, in one commit.
 int call_change(struct api_call *call, int (*apply)(struct store_conn *conn, void *ctx, struct error *err), void *ctx,
                 const char *operation, const char *kind, struct str subject, struct error *err) MUST_CHECK;

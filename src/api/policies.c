@@ -8,7 +8,6 @@
 #include "api/policy_rules.h"
 #include "api/routes.h"
 #include "base/fault.h"
-#include "base/rfc3339.h"
 #include "store/policies.h"
 
 enum { UNPAGED_MAX_ROWS = 1000 };
@@ -65,7 +64,7 @@ int policies_get(struct api_call *call, struct error *err) {
   if (rc == 0)
     rc = call_project(call, 0, AUTH_READ_PROJECT, &project, err);
   if (rc == 0)
-    rc = policy_get(call->conn, project.id, id, call->arena, &policy, err);
+    rc = policy_get_shown(call->conn, project.id, id, call->arena, &policy, err);
   if (rc != 0)
     return rc;
   struct str etag = etag_make(policy.updated_at_us, call->arena);
@@ -146,19 +145,6 @@ struct update {
   size_t cancelled_len;
 };
 
-// Of two people who edit one webhook, the second is told.
-static int check_unchanged(const struct update *update, const struct policy *old, struct error *err) {
-  char at[RFC3339_BYTES];
-  struct str etag = etag_make(old->updated_at_us, update->call->arena);
-
-  if (!etag.ptr)
-    return error_set(err, ERR_NO_MEMORY, "out of memory for an answer");
-  if (etag_if_match(update->call->request->head, etag))
-    return 0;
-  return error_set(err, ERR_PRECONDITION, "this webhook was changed since you read it (at %s): read it again",
-                   rfc3339_write(old->updated_at_us, 3, at));
-}
-
 static int apply_update(struct store_conn *conn, void *ctx, struct error *err) {
   struct update *update = ctx;
   struct arena *arena = update->call->arena;
@@ -166,7 +152,7 @@ static int apply_update(struct store_conn *conn, void *ctx, struct error *err) {
   int rc = policy_get(conn, update->project_id, update->id, arena, &old, err);
 
   if (rc == 0)
-    rc = check_unchanged(update, &old, err);
+    rc = policy_rules_unchanged(update->call, old.updated_at_us, err);
   if (rc == 0)
     rc = policy_read(update->body, &old, arena, &update->policy, err);
   if (rc == 0)
@@ -204,7 +190,7 @@ int policies_update(struct api_call *call, struct error *err) {
 }
 
 struct removal {
-  struct arena *arena;
+  struct api_call *call;
   int64_t project_id, id;
   int64_t *cancelled;
   size_t cancelled_len;
@@ -212,28 +198,32 @@ struct removal {
 
 static int apply_delete(struct store_conn *conn, void *ctx, struct error *err) {
   struct removal *removal = ctx;
+  struct arena *arena = removal->call->arena;
+  struct policy old;
+  int rc = policy_get_shown(conn, removal->project_id, removal->id, arena, &old, err);
 
-  return policy_delete(conn, removal->project_id, removal->id, removal->arena, &removal->cancelled,
-                       &removal->cancelled_len, err);
+  if (rc == 0)
+    rc = policy_rules_unchanged(removal->call, old.updated_at_us, err);
+  return rc != 0 ? rc
+                 : policy_delete(conn, removal->project_id, removal->id, arena, &removal->cancelled,
+                                 &removal->cancelled_len, err);
 }
 
 int policies_delete(struct api_call *call, struct error *err) {
   struct project project;
+  struct policy policy;
   int64_t id;
   int rc = call_path_int(call, 1, "webhook_policy_id", &id, err);
 
   if (rc == 0)
     rc = call_project(call, 0, AUTH_CHANGE_PROJECT, &project, err);
+  if (rc == 0)
+    rc = policy_get_shown(call->conn, project.id, id, call->arena, &policy, err);
   if (rc != 0)
     return rc;
-  struct removal removal = {.arena = call->arena, .project_id = project.id, .id = id};
-  struct policy policy;
-  struct error ignored; // one whose secrets cannot be opened goes, too
-  bool known = policy_get(call->conn, project.id, id, call->arena, &policy, &ignored) == 0;
-  struct str name = known ? policy.name : arena_printf(call->arena, "%lld", (long long)id);
-  if (!name.ptr)
-    return error_set(err, ERR_NO_MEMORY, "out of memory for an answer");
-  rc = call_change(call, apply_delete, &removal, "delete", "policy", policy_rules_subject(call, &project, name), err);
+  struct removal removal = {.call = call, .project_id = project.id, .id = id};
+  rc = call_change(call, apply_delete, &removal, "delete", "policy", policy_rules_subject(call, &project, policy.name),
+                   err);
   FAULT_POINT("api.policy.deleted");
   if (rc == 0)
     tell_sender(call, NULL, removal.cancelled, removal.cancelled_len);

@@ -11,6 +11,7 @@ struct pause {
   struct api_call *call;
   struct project project;
   int64_t id;
+  bool resumes;
   bool keeps; // hold in place of skip, keep in place of drop
   struct policy_switched switched;
 };
@@ -35,8 +36,10 @@ static int read_word(const struct json_object *body, const char *name, const cha
   return error_set(err, ERR_INVALID, INVALID "%s in body should be one of [%s %s]", name, yes, no);
 }
 
-static int find(struct pause *pause, struct error *err) {
-  return call_project(pause->call, 0, AUTH_CHANGE_PROJECT, &pause->project, err);
+static int read_words(struct pause *pause, const struct json_object *body, struct error *err) {
+  if (pause->resumes)
+    return read_word(body, "backlog", "keep", "drop", "keep", &pause->keeps, err);
+  return read_word(body, "mode", "hold", "skip", NULL, &pause->keeps, err);
 }
 
 // ---- the change -----------------------------------------------------------------------------------------------------
@@ -54,72 +57,62 @@ static int name_changes(struct pause *pause, bool enabled, bool held, bool dropp
   return 0;
 }
 
-static int apply_pause(struct store_conn *conn, void *ctx, struct error *err) {
+static int apply(struct store_conn *conn, void *ctx, struct error *err) {
   struct pause *pause = ctx;
-  int rc = policy_pause(conn, pause->project.id, pause->id, pause->keeps, pause->call->arena, &pause->switched, err);
+  struct arena *arena = pause->call->arena;
+  struct policy policy;
+  int rc = policy_get_shown(conn, pause->project.id, pause->id, arena, &policy, err);
 
-  return rc != 0 ? rc : name_changes(pause, pause->keeps, pause->keeps, !pause->keeps, err);
+  if (rc == 0)
+    rc = policy_rules_unchanged(pause->call, policy.updated_at_us, err);
+  if (rc != 0)
+    return rc;
+  if (pause->resumes)
+    rc = policy_resume(conn, pause->project.id, pause->id, !pause->keeps, arena, &pause->switched, err);
+  else
+    rc = policy_pause(conn, pause->project.id, pause->id, pause->keeps, arena, &pause->switched, err);
+  bool held = !pause->resumes && pause->keeps;
+  return rc != 0 ? rc : name_changes(pause, pause->resumes || held, held, !pause->keeps, err);
 }
 
-static int apply_resume(struct store_conn *conn, void *ctx, struct error *err) {
-  struct pause *pause = ctx;
-  int rc = policy_resume(conn, pause->project.id, pause->id, !pause->keeps, pause->call->arena, &pause->switched, err);
-
-  return rc != 0 ? rc : name_changes(pause, true, false, !pause->keeps, err);
-}
-
-static int change(struct pause *pause, int (*apply)(struct store_conn *conn, void *ctx, struct error *err),
-                  const char *operation, struct error *err) {
+static int change(struct pause *pause, struct error *err) {
   struct api_call *call = pause->call;
   struct policy policy;
-  struct error ignored; // one whose secrets cannot be opened is paused, too
-  bool known = policy_get(call->conn, pause->project.id, pause->id, call->arena, &policy, &ignored) == 0;
-  struct str name = known ? policy.name : arena_printf(call->arena, "%lld", (long long)pause->id);
+  int rc = policy_get_shown(call->conn, pause->project.id, pause->id, call->arena, &policy, err);
 
-  if (!name.ptr)
-    return error_set(err, ERR_NO_MEMORY, "out of memory for an answer");
-  return call_change(call, apply, pause, operation, "policy", policy_rules_subject(call, &pause->project, name), err);
+  return rc != 0 ? rc
+                 : call_change(call, apply, pause, pause->resumes ? "resume" : "pause", "policy",
+                               policy_rules_subject(call, &pause->project, policy.name), err);
+}
+
+static int pause_or_resume(struct api_call *call, bool resumes, struct error *err) {
+  struct pause pause = {.call = call, .resumes = resumes};
+  struct json_object *body;
+  int rc = call_path_int(call, 1, "webhook_policy_id", &pause.id, err);
+
+  if (rc == 0)
+    rc = call_body(call, &body, err);
+  if (rc == 0)
+    rc = read_words(&pause, body, err);
+  if (rc == 0)
+    rc = call_project(call, 0, AUTH_CHANGE_PROJECT, &pause.project, err);
+  if (rc == 0)
+    rc = change(&pause, err);
+  if (rc != 0)
+    return rc;
+  // Of what is held as well: no request's first byte leaves after the answer.
+  if (!resumes || !pause.keeps)
+    dispatch_cancel(call->config->dispatch, pause.switched.targets, pause.switched.targets_len,
+                    call->config->cancel_wait_ms);
+  if (resumes)
+    dispatch_wake(call->config->dispatch, pause.switched.targets, pause.switched.targets_len);
+  return policies_get(call, err);
 }
 
 int policies_pause(struct api_call *call, struct error *err) {
-  struct pause pause = {.call = call};
-  struct json_object *body;
-  int rc = call_path_int(call, 1, "webhook_policy_id", &pause.id, err);
-
-  if (rc == 0)
-    rc = call_body(call, &body, err);
-  if (rc == 0)
-    rc = read_word(body, "mode", "hold", "skip", NULL, &pause.keeps, err);
-  if (rc == 0)
-    rc = find(&pause, err);
-  if (rc == 0)
-    rc = change(&pause, apply_pause, "pause", err);
-  if (rc != 0)
-    return rc;
-  // Held as well: no request's first byte leaves after the answer.
-  dispatch_cancel(call->config->dispatch, pause.switched.targets, pause.switched.targets_len,
-                  call->config->cancel_wait_ms);
-  return policies_get(call, err);
+  return pause_or_resume(call, false, err);
 }
 
 int policies_resume(struct api_call *call, struct error *err) {
-  struct pause pause = {.call = call};
-  struct json_object *body;
-  int rc = call_path_int(call, 1, "webhook_policy_id", &pause.id, err);
-
-  if (rc == 0)
-    rc = call_body(call, &body, err);
-  if (rc == 0)
-    rc = read_word(body, "backlog", "keep", "drop", "keep", &pause.keeps, err);
-  if (rc == 0)
-    rc = find(&pause, err);
-  if (rc == 0)
-    rc = change(&pause, apply_resume, "resume", err);
-  if (rc != 0)
-    return rc;
-  if (!pause.keeps)
-    dispatch_cancel(call->config->dispatch, pause.switched.targets, pause.switched.targets_len,
-                    call->config->cancel_wait_ms);
-  dispatch_wake(call->config->dispatch, pause.switched.targets, pause.switched.targets_len);
-  return policies_get(call, err);
+  return pause_or_resume(call, true, err);
 }

@@ -3,12 +3,12 @@
 
 #include "api/cookies.h"
 #include "api/routes.h"
+#include "auth/refusal.h"
 #include "auth/session.h"
 #include "base/utf8.h"
 #include "net/url.h"
-#include "store/settings.h"
 
-enum { CSRF_COOKIE_LIFE_S = 12 * 3600, REFUSAL_ARENA_BYTES = 4096 };
+enum { CSRF_COOKIE_LIFE_S = 12 * 3600 };
 
 #define SID_COOKIE "sid"
 #define CSRF_COOKIE "_gorilla_csrf"
@@ -249,63 +249,6 @@ static int form_read(struct api_call *call, struct str *principal, struct str *p
   return rc == 0 ? form_field(call, "password", password, err) : rc;
 }
 
-// An audit entry that nobody waits for: a failed login must not be answered later when the store is slow.
-struct refusal {
-  struct store_write write;
-  struct arena *arena;
-  struct audit_entry entry;
-};
-
-static int refusal_apply(struct store_conn *conn, struct store_write *write, struct error *err) {
-  return audit_add(conn, &CONTAINER_OF(write, struct refusal, write)->entry, err);
-}
-
-static void refusal_done(struct store_write *write) {
-  arena_free(CONTAINER_OF(write, struct refusal, write)->arena); // the refusal lies in it
-}
-
-// The name is told only of users that exist: people type their password into the wrong field.
-static struct refusal *refusal_new(struct api_call *call, struct str name, int64_t others) {
-  char address[ADDRESS_TEXT_BYTES];
-  struct arena *arena = arena_new(REFUSAL_ARENA_BYTES);
-  struct refusal *refusal = arena ? ARENA_NEW(arena, struct refusal) : NULL;
-
-  if (!refusal) {
-    arena_free(arena);
-    return NULL;
-  }
-  bool token = str_starts_c(http_head_get(call->request->head, "Authorization"), "Bearer ");
-  struct str nobody = token ? STR("an unknown or expired token") : STR("an unknown user");
-  struct str subject = name.len > 0 ? name : nobody;
-  refusal->write = (struct store_write){.apply = refusal_apply, .done = refusal_done};
-  refusal->arena = arena;
-  refusal->entry = (struct audit_entry){
-      .at_us = clock_wall_us(call->config->clock),
-      .actor = STR("anonymous"),
-      .address = arena_str(arena, str_of(address_write(&call->request->peer, address))),
-      .request_id = arena_str(arena, call->request->request_id),
-      .operation = STR("login refused"),
-      .kind = STR("session"),
-      .subject = others == 0
-                     ? arena_str(arena, subject)
-                     : arena_printf(arena, "%.*s, and %lld failures before it", STR_ARG(subject), (long long)others),
-  };
-  if (refusal->entry.address.ptr && refusal->entry.request_id.ptr && refusal->entry.subject.ptr)
-    return refusal;
-  arena_free(arena);
-  return NULL;
-}
-
-void session_note_refusal(struct api_call *call, struct str name) {
-  int64_t others;
-
-  if (!auth_failure_is_news(call->config->auth, name, &call->request->peer, &others))
-    return;
-  struct refusal *refusal = refusal_new(call, name, others);
-  if (refusal && store_submit(call->config->store, &refusal->write, NULL) != 0)
-    arena_free(refusal->arena);
-}
-
 struct login {
   const struct auth_sessions *sessions;
   struct auth_session_start start;
@@ -351,7 +294,8 @@ int session_login(struct api_call *call, struct error *err) {
   rc = auth_login(call->config->auth, call->conn, principal, password, &call->request->peer, call->arena, &user,
                   &call->delay_ms, err);
   if (rc == ERR_UNAUTHORIZED)
-    session_note_refusal(call, user.id != 0 ? user.name : STR_EMPTY);
+    auth_note_refusal(call->config->auth, call->config->store, call->request, user.id != 0 ? user.name : STR_EMPTY,
+                      clock_wall_us(call->config->clock));
   return rc == 0 ? start_session(call, &user, err) : rc;
 }
 

@@ -11,9 +11,6 @@
 // was missing, the cookie that belongs to it; an unsafe call with a session, without that token or from another site, is
 // ERR_FORBIDDEN (a login checks the same itself). With an Authorization header cookies are not looked at.
 int session_begin(struct api_call *call, struct error *err) MUST_CHECK;
-// Wrong credentials came, as auth_identify or auth_login judged: a line in the audit, unless there were enough of them
-// (auth_failure_is_news). `name`: of the user, or empty: nobody's. Nobody waits for its commit.
-void session_note_refusal(struct api_call *call, struct str name);
 // A 401 to somebody whose session is over says so.
 void session_explain(const struct api_call *call, struct error *err);
 

@@ -64,6 +64,39 @@ static const char *plural(int64_t n) {
   return n == 1 ? "" : "s";
 }
 
+// ---- the audit --------------------------------------------------------------------------------------------------------
+
+static int add_entry(struct store_conn *conn, void *ctx, struct error *err) {
+  return audit_add(conn, ctx, err);
+}
+
+static int audit(const struct care_request *request, const struct care_place *place, const char *operation,
+                 const char *kind, const char *subject, const char *fields, struct error *err) {
+  char who[CARE_WHO_BYTES];
+  care_who(request->uid, who);
+  struct audit_entry entry = {.actor = STR(CARE_ACTOR),
+                              .address = str_of(who),
+                              .request_id = STR_EMPTY,
+                              .operation = str_of(operation),
+                              .kind = str_of(kind),
+                              .project = STR_EMPTY,
+                              .subject = str_of(subject),
+                              .fields = str_of(fields)};
+  return store_care_write(place->store, add_entry, &entry, err);
+}
+
+void care_who(unsigned uid, char out[static CARE_WHO_BYTES]) {
+  snprintf(out, CARE_WHO_BYTES, "uid %u", uid);
+}
+
+// Of what has been done: a store that cannot take the line (of an older schema, on a full disk) does not undo it.
+static void audit_done(const struct care_request *request, const struct care_place *place, const char *subject,
+                       struct buf *text) {
+  struct error why;
+  if (audit(request, place, kinds[request->kind], "store", subject, "", &why) != 0)
+    buf_printf(text, "The audit does not have it: %s.\n", why.text);
+}
+
 // ---- backup -----------------------------------------------------------------------------------------------------------
 
 static int do_backup(const struct care_request *request, const struct care_place *place,
@@ -85,6 +118,7 @@ static int do_backup(const struct care_request *request, const struct care_place
              "and sessions end.\n",
              place->data, place->data, STR_ARG(made.keys));
   buf_printf(text, "Restore it with: harbinger restore %s --data DIR\n", request->dir);
+  audit_done(request, place, request->dir, text);
   return 0;
 }
 
@@ -92,8 +126,7 @@ static int do_backup(const struct care_request *request, const struct care_place
 
 static int compare_catalogue(const struct care_place *place, const struct store_progress *progress, struct arena *arena,
                              struct buf *text, size_t *found, struct error *err) {
-  struct registry_difference *differences = NULL;
-  size_t len = 0;
+  struct registry_compared compared;
   if (!place->upstream_url || !place->upstream_url[0])
     return error_set(err, ERR_CONFIG,
                      place->serving ? "there is no registry to compare with: the server's setting upstream.url is empty"
@@ -102,23 +135,30 @@ static int compare_catalogue(const struct care_place *place, const struct store_
   struct str pem = STR_EMPTY;
   if (place->ca_file && place->ca_file[0] && file_read(place->ca_file, CARE_CA_BYTES, arena, &pem, err) != 0)
     return err->code;
-  const struct registry_compare_config config = {
-      .ca_pem = pem,
+  const struct registry_walk_config config = {
       .default_project = place->default_project,
-      .upstream_url = place->upstream_url,
-      .authorization = place->upstream_authorization,
-      .user_agent = place->user_agent,
-      .skip_cert_verify = place->upstream_skip_cert_verify,
+      .project = "",
+      .client = {.ca_pem = pem,
+                 .upstream_url = place->upstream_url,
+                 .authorization = place->upstream_authorization,
+                 .user_agent = place->user_agent,
+                 .skip_cert_verify = place->upstream_skip_cert_verify},
   };
-  int64_t compared = 0;
-  int rc = registry_compare(&config, place->store, progress, arena, &differences, &len, &compared, err);
-  for (size_t i = 0; rc == 0 && i < len; i++)
-    buf_printf(text, "catalogue: %.*s\n", STR_ARG(differences[i].what));
-  if (rc == 0)
-    buf_printf(text, "Compared %lld tag%s and manifest%s with %s.\n", (long long)compared, plural(compared),
-               plural(compared), place->upstream_url);
-  *found += len;
-  return rc;
+  int rc = registry_compare(&config, place->store, progress, arena, &compared, err);
+  if (rc != 0)
+    return rc;
+  int64_t asked = compared.counts.compared;
+  for (size_t i = 0; i < compared.len; i++)
+    buf_printf(text, "catalogue: %.*s\n", STR_ARG(compared.differences[i].what));
+  if (compared.len > 0)
+    buf_printf(text, "`harbinger sync` makes the catalogue as the registry is.\n");
+  buf_printf(text, "Compared %lld tag%s and manifest%s with %s.\n", (long long)asked, plural(asked), plural(asked),
+             place->upstream_url);
+  if (compared.counts.list_status)
+    buf_printf(text, "The registry answers %d to /v2/_catalog: repositories that only it has were not looked for.\n",
+               compared.counts.list_status);
+  *found += compared.len;
+  return 0;
 }
 
 static int do_check(const struct care_request *request, const struct care_place *place,
@@ -134,15 +174,17 @@ static int do_check(const struct care_request *request, const struct care_place 
     rc = compare_catalogue(place, progress, arena, text, &found, err);
   if (rc != 0)
     return rc;
+  // Each of the two looks ends when it has found so many.
+  bool cut = len == CARE_MAX_FINDINGS || found - len == CARE_MAX_FINDINGS;
   *exit_code = found > 0;
   if (found == 0)
     buf_printf(text, "%s is sound: pages, indexes, what belongs together, and the key file.\n", place->data);
   else if (len == 0)
-    buf_printf(text, "%s is sound, but differs from the registry in %zu point%s.\n", place->data, found,
-               plural((int64_t)found));
+    buf_printf(text, "%s is sound, but differs from the registry in %s%zu point%s.\n", place->data,
+               cut ? "at least " : "", found, plural((int64_t)found));
   else
     buf_printf(text, "%s%zu finding%s in %s: restore a backup, or keep this output and ask for help.\n",
-               len == CARE_MAX_FINDINGS ? "At least " : "", found, plural((int64_t)found), place->data);
+               cut ? "At least " : "", found, plural((int64_t)found), place->data);
   return 0;
 }
 
@@ -153,6 +195,8 @@ static int do_compact(const struct care_request *request, const struct care_plac
   struct store_compacted done = {0};
   if (place->serving && request->incremental)
     return error_set(err, ERR_PRECONDITION, "--incremental rewrites the whole file: stop the server for it");
+  if (!place->serving) // it goes into the new file: afterwards the store is closed
+    audit_done(request, place, place->data, text);
   int rc = place->serving ? store_compact_online(place->store, progress, &done, err)
                           : store_compact(place->store, request->incremental, progress, &done, err);
   int64_t freed = done.before_bytes - done.after_bytes;
@@ -160,22 +204,12 @@ static int do_compact(const struct care_request *request, const struct care_plac
     buf_printf(text, "Gave back %lld KiB of %lld: the store of %s now takes %lld KiB.\n",
                (long long)((freed > 0 ? freed : 0) / 1024), (long long)(done.before_bytes / 1024), place->data,
                (long long)(done.after_bytes / 1024));
+  if (rc == 0 && place->serving)
+    audit_done(request, place, place->data, text);
   return rc;
 }
 
 // ---- new keys ---------------------------------------------------------------------------------------------------------
-
-static int audit_rotation(struct store_conn *conn, void *ctx, struct error *err) {
-  const struct audit_entry entry = {.actor = STR("operator on this machine"),
-                                    .address = STR_EMPTY,
-                                    .request_id = STR_EMPTY,
-                                    .operation = STR("rotate"),
-                                    .kind = STR("key"),
-                                    .project = STR_EMPTY,
-                                    .subject = str_of(ctx),
-                                    .fields = STR("secret.key (secret)")};
-  return audit_add(conn, &entry, err);
-}
 
 // Both keys into the file, the new one first, before anything is sealed with it: whatever is killed from here on, the file
 // opens everything. A file that has two already is of a rotation that was interrupted: it goes on.
@@ -220,8 +254,8 @@ static int end_rotation(const struct care_place *place, const char *path, const 
   return rc;
 }
 
-static int do_rotate(const struct care_place *place, const struct store_progress *progress, struct buf *text,
-                     struct error *err) {
+static int do_rotate(const struct care_request *request, const struct care_place *place,
+                     const struct store_progress *progress, struct buf *text, struct error *err) {
   struct store_keys keys;
   char path[4096], names[STORE_FINGERPRINTS_BYTES];
   bool resumed = false;
@@ -237,7 +271,7 @@ static int do_rotate(const struct care_place *place, const struct store_progress
   if (rc == 0)
     rc = store_reseal(place->store, progress, &sealed, err);
   if (rc == 0)
-    rc = store_write_sync(place->store, audit_rotation, names, err);
+    rc = audit(request, place, "rotate", "key", names, "secret.key (secret)", err);
   if (rc == 0)
     rc = end_rotation(place, path, &keys, err);
   explicit_bzero(&keys, sizeof keys);
@@ -273,7 +307,7 @@ int care_do(const struct care_request *request, const struct care_place *place, 
   case CARE_COMPACT:
     return do_compact(request, place, progress, text, err);
   case CARE_KEY_ROTATE:
-    return do_rotate(place, progress, text, err);
+    return do_rotate(request, place, progress, text, err);
   case CARE_KINDS:
     break;
   }

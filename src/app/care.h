@@ -19,6 +19,7 @@ struct care_request {
   char dir[CARE_PATH_BYTES]; // backup: absolute
   bool catalogue;            // check: compare with the upstream registry
   bool incremental;          // compact: make it a store that can be compacted online
+  unsigned uid;              // of the user who asked, for the audit; never read from a line
 };
 
 struct care_place {
@@ -34,6 +35,11 @@ struct care_place {
 // For the control socket's line, and back. Reading: ERR_BAD_REQUEST, and ERR_NOT_FOUND when the command is another's.
 void care_request_write(const struct care_request *request, struct buf *out);
 int care_request_read(const struct json_object *json, struct care_request *out, struct error *err) MUST_CHECK;
+
+// Who works on this machine, for the audit: actor, and "uid 1000" as address.
+#define CARE_ACTOR "operator on this machine"
+enum { CARE_WHO_BYTES = 32 };
+void care_who(unsigned uid, char out[static CARE_WHO_BYTES]);
 
 // Do it. `text`: what a person should read, lines; *exit_code: 0, or 1 when a check found something.
 int care_do(const struct care_request *request, const struct care_place *place, const struct store_progress *progress,

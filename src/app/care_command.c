@@ -294,8 +294,10 @@ static int read_key(const char *data, struct store_config *config, struct error 
   return rc;
 }
 
-static int store_of(const struct options *options, bool as_is, struct opened *opened, struct error *err) {
-  struct store_config config = {.dir = options->data, .max_queue = 16, .retry_ms = 1000, .as_is = as_is};
+static int store_of(const struct options *options, bool as_is, const struct store_progress *progress,
+                    struct opened *opened, struct error *err) {
+  struct store_config config = {
+      .dir = options->data, .max_queue = 16, .retry_ms = 1000, .as_is = as_is, .progress = progress};
   config.retention.max_bytes = INT64_MAX;
   clock_init_real(&opened->clock);
   log_init(&opened->log, &opened->clock, 2, false, LOG_WARN);
@@ -333,7 +335,7 @@ static int do_offline(const struct options *options, const struct care_request *
                       const struct store_progress *progress, struct buf *text, int *exit_code, struct error *err) {
   struct opened opened = {0};
   // Only a change of keys writes rows, and so needs the schema of today.
-  int rc = store_of(options, request->kind != CARE_KEY_ROTATE, &opened, err);
+  int rc = store_of(options, request->kind != CARE_KEY_ROTATE, progress, &opened, err);
   char *whole = realpath(options->data, NULL); // what is said must hold in any directory
   const struct care_place place = {.store = opened.store, .data = whole ? whole : options->data, .upstream_url = ""};
   if (rc == 0)
@@ -377,8 +379,11 @@ static int do_restore(const struct options *options, const struct store_progress
     rc = fingerprints_of(options, fingerprints, err);
   if (rc != 0)
     return rc;
+  char who[CARE_WHO_BYTES];
+  care_who(getuid(), who);
   const struct store_restore what = {.backup = options->operand,
                                      .dir = options->data,
+                                     .who = who,
                                      .keys = options->keys,
                                      .fingerprints = options->without_key ? "" : fingerprints,
                                      .force = options->force,
@@ -426,7 +431,8 @@ static int run(const struct options *options, const struct store_progress *progr
     return do_restore(options, progress, arena, text, err);
   struct care_request request = {.kind = (enum care_kind)options->command->kind,
                                  .catalogue = options->catalogue,
-                                 .incremental = options->incremental};
+                                 .incremental = options->incremental,
+                                 .uid = getuid()};
   int rc = options->operand ? absolute(options->operand, request.dir, err) : 0;
   if (rc != 0)
     return rc;

@@ -120,12 +120,17 @@ struct care_desk *care_desk_new(const struct care_place *place, struct loop *loo
   return desk;
 }
 
-void care_desk_stop(struct care_desk *desk) {
+void care_desk_close(struct care_desk *desk) {
   if (!desk)
     return;
   desk->stopped = true;
   care_desk_cancel(desk);
-  join(desk);
+}
+
+void care_desk_stop(struct care_desk *desk) {
+  care_desk_close(desk);
+  if (desk)
+    join(desk);
 }
 
 void care_desk_free(struct care_desk *desk) {

@@ -31,13 +31,15 @@ struct care_job {
 
 struct care_desk *care_desk_new(const struct care_place *place, struct loop *loop, const struct log *log,
                                 struct error *err) MUST_CHECK;
-void care_desk_stop(struct care_desk *desk); // ends what runs and waits for it; NULL is fine
+void care_desk_stop(struct care_desk *desk); // closes it and waits for what runs; NULL is fine
 void care_desk_free(struct care_desk *desk);
 
 // ERR_CONFLICT: something else is being done; then the job stays the caller's and `done` is not called.
 int care_desk_begin(struct care_desk *desk, struct care_job *job, struct error *err) MUST_CHECK;
 // The work ends soon, and `done` is called as ever.
 void care_desk_cancel(struct care_desk *desk);
+// The server stops: that, and nothing begins any more. NULL is fine.
+void care_desk_close(struct care_desk *desk);
 // How far the job is; false while nothing is known.
 bool care_job_progress(struct care_job *job, const char **what, int64_t *at, int64_t *of);
 

@@ -45,13 +45,15 @@ struct client {
   size_t line_len;
   struct buf reply; // with its newline
   struct care_job care;
-  bool caring; // the job is at the desk
-  bool gone;   // the other side hung up meanwhile
+  bool caring;  // the job is at the desk
+  bool gone;    // the other side hung up meanwhile
+  unsigned uid; // the other side's
 };
 
 // ---- what a command does -----------------------------------------------------------------------------------------------
 
 struct password_change {
+  unsigned uid; // of who asked
   struct str name;
   const char *hash;
 };
@@ -67,7 +69,10 @@ static int apply_password(struct store_conn *conn, void *ctx, struct error *err)
     rc = user_set_password(conn, user.id, str_of(change->hash), err);
   if (rc == 0)
     rc = session_delete_others(conn, user.id, 0, err);
-  const struct audit_entry entry = {.actor = STR("operator on this machine"),
+  char who[CARE_WHO_BYTES];
+  care_who(change->uid, who);
+  const struct audit_entry entry = {.actor = STR(CARE_ACTOR),
+                                    .address = str_of(who),
                                     .operation = STR("password"),
                                     .kind = STR("user"),
                                     .subject = change->name,
@@ -85,13 +90,13 @@ void control_forget_password_file(const char *dir, struct str name) {
     unlink(kept);
 }
 
-int control_set_password(struct store *store, struct auth *auth, const char *dir, struct str name, struct str password,
-                         struct error *err) {
+int control_set_password(struct store *store, struct auth *auth, const char *dir, unsigned uid, struct str name,
+                         struct str password, struct error *err) {
   char hash[PASSWORD_HASH_BYTES];
   int rc = auth_password_check(name, password, err);
   if (rc == 0)
     rc = crypto_password_hash(password, hash, err);
-  struct password_change change = {.name = name, .hash = hash};
+  struct password_change change = {.uid = uid, .name = name, .hash = hash};
   if (rc == 0)
     rc = store_write_sync(store, apply_password, &change, err);
   if (rc != 0)
@@ -113,7 +118,7 @@ static int obey(struct client *client, struct error *err) {
     return error_set(err, ERR_BAD_REQUEST, "this server does not know that command: is it of an older version?");
   if (!json_get_str(command, "name", &name) || !json_get_str(command, "password", &password))
     return error_set(err, ERR_BAD_REQUEST, "passwd needs name and password");
-  return control_set_password(config->store, config->auth, config->dir, name, password, err);
+  return control_set_password(config->store, config->auth, config->dir, client->uid, name, password, err);
 }
 
 static void write_reply(struct client *client, int rc, const struct error *err) {
@@ -223,6 +228,7 @@ static bool care_begin(struct client *client) {
     rc = care_request_read(command, &client->care.request, &err);
   if (rc == ERR_NOT_FOUND || !config->desk)
     return false;
+  client->care.request.uid = client->uid;
   client->care.done = care_done;
   if (rc == 0)
     rc = care_desk_begin(config->desk, &client->care, &err);
@@ -275,13 +281,16 @@ static void client_late(struct loop_timer *timer) {
   client_end(CONTAINER_OF(timer, struct client, deadline));
 }
 
-static bool peer_may(int fd) {
+static bool peer_may(int fd, unsigned *uid) {
   struct ucred peer;
   socklen_t len = sizeof peer;
-  return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 && (peer.uid == 0 || peer.uid == geteuid());
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0 || (peer.uid != 0 && peer.uid != geteuid()))
+    return false;
+  *uid = peer.uid;
+  return true;
 }
 
-static void client_begin(struct control *control, int fd) {
+static void client_begin(struct control *control, int fd, unsigned uid) {
   struct client *client = calloc(1, sizeof *client);
   if (client)
     client->arena = arena_new(CLIENT_ARENA_BYTES);
@@ -292,6 +301,7 @@ static void client_begin(struct control *control, int fd) {
     return;
   }
   client->control = control;
+  client->uid = uid;
   buf_init(&client->reply, CONTROL_MAX_REPLY_BYTES);
   client->io = (struct loop_io){.fd = fd, .on_ready = client_readable};
   client->deadline.on_fire = client_late;
@@ -308,10 +318,11 @@ static void listener_ready(struct loop_io *io, uint32_t events) {
   int fd = accept4(io->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
   if (fd < 0)
     return;
-  if (!peer_may(fd) || control->clients.count >= CONTROL_MAX_CLIENTS)
+  unsigned uid = 0;
+  if (!peer_may(fd, &uid) || control->clients.count >= CONTROL_MAX_CLIENTS)
     close(fd);
   else
-    client_begin(control, fd);
+    client_begin(control, fd, uid);
 }
 
 static int socket_address(const char *dir, struct sockaddr_un *address, struct error *err) {

@@ -41,7 +41,7 @@ void control_forget_password_file(const char *dir, struct str name);
 
 // Give a user a new password in this store, end all his sessions and forget cached passwords; removes DIR/admin-password when it is `admin`'s.
 // Blocks (argon2, commit). Shared by the socket and the offline command.
-int control_set_password(struct store *store, struct auth *auth, const char *dir, struct str name, struct str password,
-                         struct error *err) MUST_CHECK;
+int control_set_password(struct store *store, struct auth *auth, const char *dir, unsigned uid, struct str name,
+                         struct str password, struct error *err) MUST_CHECK;
 
 #endif

@@ -7,6 +7,7 @@
 #include "app/config.h"
 #include "app/passwd.h"
 #include "app/serve.h"
+#include "app/tls_init.h"
 #include "base/fault.h"
 #include "cli/cli.h"
 #include "dispatch/retry.h"
@@ -54,7 +55,8 @@ static void print_help(FILE *out) {
         "  user passwd NAME   give a user a new password\n",
         out);
   care_command_print(out);
-  fputs("  settings           print all settings of serve as a table\n"
+  fputs("  tls init           make a certificate of your own, and say what clients need to trust it\n"
+        "  settings           print all settings of serve as a table\n"
         "  answers            print what a receiver's answer leads to, as a table\n",
         out);
   if (out == stdout) {
@@ -75,6 +77,8 @@ int main(int argc, char **argv) {
     return serve_main(argc - 1, argv + 1);
   if (strcmp(command, "user") == 0 && argc > 2 && strcmp(argv[2], "passwd") == 0)
     return passwd_main(argc - 2, argv + 2);
+  if (strcmp(command, "tls") == 0 && argc > 2 && strcmp(argv[2], "init") == 0)
+    return tls_init_main(argc - 2, argv + 2);
   if (care_command_owns(argc, argv))
     return care_command_main(argc, argv);
   if (strcmp(command, "settings") == 0)

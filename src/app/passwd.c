@@ -101,7 +101,7 @@ static int set_in_store(const char *dir, const char *name, const char *password,
   if (!store)
     rc = err->code ? (int)err->code : ERR_NO_MEMORY;
   if (rc == 0 && (rc = store_start(store, err)) == 0) {
-    rc = control_set_password(store, NULL, dir, str_of(name), str_of(password), err);
+    rc = control_set_password(store, NULL, dir, getuid(), str_of(name), str_of(password), err);
     store_stop(store);
   }
   if (store)

@@ -119,6 +119,14 @@ static struct retry_verdict judge_chat(const struct chat_rule *rule) {
       .class = rule->class, .outcome = "http_error", .spends_breaker = rule->class != RETRY_NEVER};
 }
 
+// A name that does not exist is its owner's trouble; a name server that does not answer, or a network that is not there,
+// is ours.
+static bool is_ours(const struct http_result *result) {
+  if (result->outcome == HTTP_OUTCOME_DNS)
+    return result->err.code != ERR_NOT_FOUND && result->err.code != ERR_INVALID;
+  return result->outcome == HTTP_OUTCOME_CONNECT && result->err.code == ERR_UNAVAILABLE;
+}
+
 struct retry_verdict retry_judge(enum target_type type, const struct http_result *result) {
   const struct chat_rule *chat = chat_rule_of(type, result);
   if (chat)
@@ -129,7 +137,8 @@ struct retry_verdict retry_judge(enum target_type type, const struct http_result
     if (OUTCOME_RULES[i].outcome == result->outcome)
       return (struct retry_verdict){.class = OUTCOME_RULES[i].class,
                                     .outcome = OUTCOME_RULES[i].name,
-                                    .spends_breaker = OUTCOME_RULES[i].spends_breaker};
+                                    .spends_breaker = OUTCOME_RULES[i].spends_breaker,
+                                    .ours = is_ours(result)};
   }
   // HTTP_OUTCOME_LOCAL: our own limits say nothing about the receiver.
   return (struct retry_verdict){.class = RETRY_SCHEDULE, .outcome = "local"};

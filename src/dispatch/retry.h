@@ -32,7 +32,8 @@ struct retry_verdict {
   enum retry_class class;
   const char *outcome; // "success", "http_error", "dns", "blocked", "connect", "tls", "timeout", "closed", "malformed"
   bool pauses_lane;    // 429, 503
-  bool spends_breaker; // counts as a failure of the target (a guard refusal does not)
+  bool spends_breaker; // the breaker counts it as a failure (a guard refusal does not)
+  bool ours;           // it says nothing about the target: our name server or our network was not there
 };
 
 // `result` of an HTTP call, or its error. For Slack the words of the body count besides the status.

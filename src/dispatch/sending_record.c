@@ -26,7 +26,7 @@ static void arm_record_timer(struct sender *sender) {
 void sending_record(struct sending *sending) {
   struct sender *sender = sending->sender;
   struct error err;
-  sending->write = (struct store_write){.apply = apply_record, .done = on_committed};
+  sending->write = (struct store_write){.apply = apply_record, .done = on_committed, .patient = true};
   if (store_submit(sender->store, &sending->write, &err) == 0) {
     sending_move_to(sending, SENDING_RECORDING);
     FAULT_POINT("dispatch.record.submitted");
@@ -97,7 +97,9 @@ void sending_on_recorded(struct loop_task *task) {
     lane_forget_head(lane, sending->load.id);
   if (result->suspend_target)
     lane->suspended = false;
-  if (result->suspend_target || result->suspended)
+  if (result->suspended)
     lane_forget_work(lane);
+  else if (result->suspend_target)
+    lane_ask_store(lane); // it was suspended already, or changed while this was on its way
   sending_release(sending);
 }

@@ -1,10 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dispatch/sending.h"
+#include "store/stops.h"
 
 enum {
   SENDING_ATTEMPTS_MAX_BYTES = 16 * 1024 * 1024,
   SENDING_MAX_TRIES = 1000, // the store numbers attempts to 1,023
 };
+
+// Since when the schedule has lasted as long as it lasts. Time in which the program did not run is none of it.
+static int64_t give_up_before_us(const struct sending *sending, int64_t now_us) {
+  const struct sender *sender = sending->sender;
+  return store_ran_since(sender->store, now_us, sender->config->retry.give_up_ms * US_PER_MS);
+}
 
 // Wall clock of the first try: the schedule's end counts from it.
 static int64_t first_try_us(struct sending *sending, int64_t now_us) {
@@ -12,7 +19,7 @@ static int64_t first_try_us(struct sending *sending, int64_t now_us) {
   if (load->attempts == 0)
     return sending->started_at_us;
   // Created before it was tried: only when that is too long ago does the difference matter.
-  if (now_us - load->created_at_us < sending->sender->config->retry.give_up_ms * US_PER_MS)
+  if (load->created_at_us > give_up_before_us(sending, now_us))
     return load->created_at_us;
   int64_t first_us = load->created_at_us;
   struct arena *arena = arena_new(SENDING_ATTEMPTS_MAX_BYTES);
@@ -49,10 +56,9 @@ static void schedule_again(struct sending *sending, const struct lane_report *re
 // It has waited as long as the schedule lasts, and so long its target has failed: this try was its turn and its last one.
 // A schedule of its own would keep every delivery of a dead target for as long again, one behind the other.
 static bool waited_in_vain(const struct sending *sending, int64_t now_us) {
-  int64_t give_up_us = sending->sender->config->retry.give_up_ms * US_PER_MS;
-  int64_t failing_since_us = sending->load.failing_since_us;
-  return sending->probe && failing_since_us != 0 && now_us - failing_since_us >= give_up_us &&
-         now_us - sending->load.created_at_us >= give_up_us;
+  int64_t before_us = give_up_before_us(sending, now_us), failing_since_us = sending->load.failing_since_us;
+  return sending->probe && failing_since_us != 0 && failing_since_us <= before_us &&
+         sending->load.created_at_us <= before_us;
 }
 
 static void give_up(struct sending *sending) {
@@ -74,18 +80,20 @@ static void ask_for_suspension(struct sending *sending) {
   struct attempt_result *result = &sending->result;
   int64_t after_us = sending->sender->config->suspend_after_s * US_PER_S;
   if (after_us > 0 && (sending->lane->breaker.open || result->state == DELIVERY_FAILED))
-    result->suspend_failing_before_us = result->attempt.ended_at_us - after_us;
+    result->suspend_failing_before_us = store_ran_since(sending->sender->store, result->attempt.ended_at_us, after_us);
 }
 
 static void decide_failed(struct sending *sending, const struct lane_report *report) {
   struct attempt_result *result = &sending->result;
   enum retry_class class = report->verdict.class;
   int64_t now_us = result->attempt.ended_at_us, wait_ms;
+  // As if it had been tried first so much later as the program did not run since.
+  int64_t first_us = now_us - store_ran_us(sending->sender->store, first_try_us(sending, now_us), now_us);
   uint32_t random;
   random_bytes(&random, sizeof(random));
   if (result->attempt.number >= SENDING_MAX_TRIES ||
-      retry_next(&sending->sender->config->retry, class, result->attempt.number, first_try_us(sending, now_us), now_us,
-                 random, &wait_ms) == RETRY_GIVE_UP)
+      retry_next(&sending->sender->config->retry, class, result->attempt.number, first_us, now_us, random, &wait_ms) ==
+          RETRY_GIVE_UP)
     give_up(sending);
   else if (class != RETRY_SUSPEND && waited_in_vain(sending, now_us))
     expire(sending);
@@ -101,7 +109,7 @@ void sending_decide(struct sending *sending, const struct lane_report *report) {
     result->state = DELIVERY_SUCCEEDED;
     return;
   }
-  result->target_failed = report->verdict.spends_breaker;
+  result->target_failed = report->verdict.spends_breaker && !report->verdict.ours;
   decide_failed(sending, report);
   ask_for_suspension(sending);
   if (class != RETRY_SUSPEND)

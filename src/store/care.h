@@ -35,8 +35,13 @@ int store_backup(struct store *store, const char *dir, const struct store_progre
 int store_backup_manifest(const char *dir, struct arena *arena, struct store_manifest *out, struct error *err)
     MUST_CHECK;
 
+// A small change by care: through the writer when there is one, else, in a store that was opened `as_is`, at once.
+int store_care_write(struct store *store, int (*apply)(struct store_conn *conn, void *ctx, struct error *err),
+                     void *ctx, struct error *err) MUST_CHECK;
+
 struct store_restore {
   const char *backup, *dir; // dir: the data directory; made when it is not there
+  const char *who;          // for the audit of the restored store: the user on this machine, "uid 0"
   const char *fingerprints; // of the key file that dir will have; "" : not compared
   const char *keys;         // a directory with the key files that shall come into dir; NULL: those of dir stay
   bool force;               // put aside the store that is there

@@ -35,6 +35,9 @@ int policy_delete(struct store_conn *conn, int64_t project_id, int64_t id, struc
 // ERR_NOT_FOUND with Harbor's words "notificationPolicy ID not found".
 int policy_get(struct store_conn *conn, int64_t project_id, int64_t id, struct arena *arena, struct policy *out,
                struct error *err) MUST_CHECK;
+// The same for people, as policy_list has it: an address or header that cannot be opened is SECRET_MASK.
+int policy_get_shown(struct store_conn *conn, int64_t project_id, int64_t id, struct arena *arena, struct policy *out,
+                     struct error *err) MUST_CHECK;
 int policy_list(struct store_conn *conn, int64_t project_id, const struct query *query, struct arena *arena,
                 struct policy **out, size_t *len, int64_t *total, struct error *err) MUST_CHECK;
 

@@ -11,6 +11,8 @@
 int setting_get(struct store_conn *conn, const char *key, struct arena *arena, struct str *value, struct error *err)
     MUST_CHECK;
 int setting_set(struct store_conn *conn, const char *key, struct str value, struct error *err) MUST_CHECK;
+// The same for what no policy depends on: nothing is read anew, and what is set already is not written.
+int setting_put(struct store_conn *conn, const char *key, struct str value, struct error *err) MUST_CHECK;
 
 struct audit_entry {
   int64_t id, at_us;

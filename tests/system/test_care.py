@@ -21,6 +21,7 @@ import time
 
 import pytest
 
+from support.api import Api
 from support.receiver import Answer
 from support.registry import free_port
 from support.server import INGEST_TOKEN, binary
@@ -314,6 +315,56 @@ def test_with_the_wrong_key_restore_and_check_say_so_and_without_one_webhooks_sa
     assert "sound" in own("check", "--data", server.data)[0]
 
 
+def test_a_backup_of_the_middle_of_a_change_of_keys_needs_both(fresh, receiver, tmp_path):
+    server, _ = fresh
+    server.stop()
+    old, new = (server.data / "secret.key").read_bytes(), os.urandom(32)
+    (server.data / "secret.key").write_bytes(new + old)  # as a change of keys begins
+    server.start()
+    Api(server).webhook(PROJECT, f"{receiver.url}/three", name="three", auth_header="Bearer of-three")
+    server.stop()
+    own("backup", tmp_path / "kept", "--data", server.data)
+
+    def restore(key, **options):
+        keys = tmp_path / "keys"
+        shutil.rmtree(keys, ignore_errors=True)
+        keys.mkdir()
+        (keys / "secret.key").write_bytes(key)
+        (keys / "secret.key").chmod(0o600)
+        shutil.rmtree(tmp_path / "data", ignore_errors=True)
+        return own("restore", tmp_path / "kept", "--data", tmp_path / "data", "--keys", keys, **options)
+
+    for key in (old, new):
+        _, err = restore(key, expect=1)
+        assert "needs both of them" in err and "cat NEW OLD" in err
+    _, err = restore(os.urandom(32), expect=1)
+    assert "sealed with another key" in err
+    restore(new + old)
+    assert "sound" in own("check", "--data", tmp_path / "data")[0]
+
+
+def test_the_audit_says_who_cared_for_the_store_and_how(fresh, tmp_path):
+    server, api = fresh
+
+    def entries():
+        found = api.get("/harbinger/audit", query={"q": "kind=store", "sort": "id"}).json
+        assert {(one["actor"], one["address"]) for one in found} == {("operator on this machine", f"uid {os.getuid()}")}
+        return [(one["operation"], one["subject"]) for one in found]
+
+    own("backup", tmp_path / "one", "--data", server.data)
+    own("backup", tmp_path / "one", "--data", server.data, expect=1)  # refused: it has changed nothing
+    own("check", "--data", server.data)
+    server.stop()
+    own("backup", tmp_path / "two", "--data", server.data)
+    own("compact", "--data", server.data)
+    server.start()
+    assert entries() == [("backup", str(tmp_path / "one")), ("backup", str(tmp_path / "two")), ("compact", str(server.data))]
+    server.stop()
+    own("restore", tmp_path / "two", "--data", server.data, "--force")
+    server.start()
+    assert entries() == [("backup", str(tmp_path / "one")), ("restore", str(tmp_path / "two"))]
+
+
 def test_two_backups_at_once_the_second_is_refused_with_words(fresh, tmp_path):
     server, _ = fresh
     server.stop()
@@ -557,7 +608,8 @@ def test_a_change_of_keys_under_load_seals_everything_anew_and_no_delivery_fails
     assert number(store, "SELECT count(*) FROM delivery WHERE state <> (SELECT state FROM delivery LIMIT 1)") == 0
     assert {one.header("Authorization") for one in receiver.requests} == {"Bearer of-one"}
     entries = api_of(server).get("/harbinger/audit", query={"q": "operation=rotate"}).json
-    assert len(entries) == 2 and entries[0]["actor"] == "operator on this machine"
+    assert len(entries) == 2
+    assert (entries[0]["actor"], entries[0]["address"]) == ("operator on this machine", f"uid {os.getuid()}")
     server.stop()
     server.start()  # with the new key alone
     api_of(server).submit(PROJECT)
@@ -612,6 +664,14 @@ def test_check_compares_the_catalogue_with_the_registry(new_server, new_registry
     connection.close()
     out, _ = own("check", "--data", server.data, "--catalogue", expect=1)
     assert "team/app: tag v9 is not in the registry" in out and "team/app: tag v2 is in the registry only" in out
+    connection = sqlite3.connect(server.data / "harbinger.db")
+    for number_ in range(150):
+        connection.execute("INSERT INTO tag (repository_id, artifact_id, name, pushed_us) SELECT repository_id, artifact_id, ?, "
+                           "pushed_us FROM tag WHERE name = 'v1'", (f"x{number_}",))
+    connection.commit()
+    connection.close()
+    out, _ = own("check", "--data", server.data, "--catalogue", expect=1)
+    assert out.count("catalogue: ") == 100 and "differs from the registry in at least 100 points" in out
     registry.stop()
     _, err = own("check", "--data", server.data, "--catalogue", expect=3)
     assert "cannot ask the registry" in err
@@ -634,6 +694,29 @@ def test_a_stop_does_not_wait_for_a_registry_that_says_nothing(new_server, api_o
         assert time.monotonic() - began < 5  # the question has ten seconds
         assert b"interrupted" in check.communicate(timeout=BOUND_S)[1]
         asked.close()
+
+
+def test_a_stop_ends_care_at_once_and_not_after_the_last_delivery(new_server, api_of, receiver):
+    with socket.create_server(("127.0.0.1", 0)) as quiet:
+        server = new_server(settings={"upstream.url": f"http://127.0.0.1:{quiet.getsockname()[1]}",
+                                      "limits.drain_ms": 30000, "delivery.first_byte_timeout_ms": 30000,
+                                      "delivery.total_timeout_ms": 30000})
+        api = api_of(server)
+        api.project("p")
+        api.webhook("p", receiver.url)
+        gate = threading.Event()
+        receiver.always(Answer(hold=gate))
+        api.submit("p")
+        receiver.next()
+        check = command("check", "--catalogue", "--data", server.data)
+        asked = next(one for one in iter(lambda: quiet.accept()[0], None) if b"/tags/list" in one.recv(4096))
+        server.process.terminate()
+        assert b"interrupted" in check.communicate(timeout=5)[1]
+        assert b"stopping" in command("check", "--data", server.data).communicate(timeout=BOUND_S)[1]
+        assert server.is_running()  # it waits for the receiver
+        gate.set()
+        asked.close()
+        server.stop()
 
 
 def test_a_store_made_incremental_gives_back_while_its_server_runs_under_load(fresh):
@@ -792,6 +875,22 @@ def test_root_follows_no_link_that_the_servers_user_made(fresh, tmp_path):
     _, err = own("check", "--data", server.data, expect=3)
     assert "cannot open" in err
     lock.unlink()
+    elsewhere = tmp_path / "elsewhere.db"
+    shutil.copyfile(server.data / "harbinger.db", elsewhere)
+    before = elsewhere.read_bytes()
+    (server.data / "harbinger.db").rename(server.data / "moved.db")
+    for link in (os.symlink, os.link):  # the store of somebody else, which root alone may read and write
+        link(elsewhere, server.data / "harbinger.db")
+        for work in (["check"], ["compact"], ["key", "rotate"]):
+            _, err = own(*work, "--data", server.data, expect=3 if work == ["check"] else 1)
+            assert "root does not open it" in err
+        (server.data / "harbinger.db").unlink()
+    assert elsewhere.read_bytes() == before
+    (server.data / "moved.db").rename(server.data / "harbinger.db")
+    (server.data / "harbinger.db-wal").symlink_to(precious)
+    _, err = own("check", "--data", server.data, expect=3)
+    assert "harbinger.db-wal is not a file of the user" in err
+    (server.data / "harbinger.db-wal").unlink()
     (tmp_path / "theirs.partial").mkdir()
     os.chown(tmp_path / "theirs.partial", NOBODY, NOBODY)
     _, err = own("backup", tmp_path / "theirs", "--data", server.data, expect=1)

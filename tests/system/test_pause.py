@@ -8,6 +8,7 @@ import time
 import pytest
 
 from support.api import push_event
+from support.names import Names
 from support.receiver import Answer
 from support.server import ADMIN_PASSWORD, basic
 from support.waiting import wait_until
@@ -209,6 +210,41 @@ def test_pausing_names_a_new_state_of_the_webhook(hook):
     hook.api.put(hook.path, body, headers={"If-Match": before}, expect=412)
 
 
+@pytest.mark.parametrize("action", ["pause", "resume", "delete"])
+def test_a_change_of_another_state_than_was_read_is_refused_and_changes_nothing(hook, action):
+    act = {"pause": lambda **options: hook.pause(SKIP, **options), "resume": lambda **options: hook.resume(DROP, **options),
+           "delete": lambda **options: hook.api.delete(hook.path, **options)}[action]
+    read = hook.api.get(hook.path).header("ETag")
+    now = hook.pause(HOLD)
+    assert "was changed since you read it" in act(headers={"If-Match": read}, expect=412).message
+    after = hook.api.get(hook.path)
+    assert (after.header("ETag"), after.json) == (now.header("ETag"), now.json)
+    act(headers={"If-Match": now.header("ETag")}, expect=200)
+
+
+def test_a_suspension_names_a_new_state_of_the_webhook(hook):
+    before = hook.api.get(hook.path)
+    suspend(hook)
+    after = hook.api.get(hook.path)
+    assert after.header("ETag") != before.header("ETag")
+    hook.api.put(hook.path, before.json, headers={"If-Match": before.header("ETag")}, expect=412)
+    hook.suspended()  # saving what was read before it would have ended it
+
+
+def test_a_webhook_whose_secrets_cannot_be_opened_is_seen_paused_resumed_and_deleted(failing):
+    server, hook = failing()
+    server.stop()
+    with sqlite3.connect(server.data / "harbinger.db") as store:
+        store.execute("UPDATE target SET address = x'0022', auth_header = x'0011' WHERE id = 1")
+    store.close()
+    server.start()
+    for seen in (hook.read(), hook.pause(HOLD).json, hook.pause(SKIP).json, hook.resume(KEEP).json,
+                 hook.api.get("/projects/demo/webhook/policies", query={"q": "name=tested"}).json[0]):
+        assert (seen["targets"][0]["address"], seen["targets"][0]["auth_header"]) == ("********", "********")
+    hook.let_pass()  # and the webhook beside it is served
+    hook.api.delete(hook.path, expect=200)
+
+
 # -- skip -------------------------------------------------------------------------------------------------------------
 
 
@@ -276,6 +312,20 @@ def test_the_backlog_of_a_suspended_target_can_be_dropped(hook):
     assert hook.receiver.requests[-1].header("webhook-id") == sent[0]
 
 
+def test_an_answer_of_an_old_address_does_not_suspend_the_new_one(hook):
+    gate = threading.Event()
+    hook.receiver.always(Answer(410, hold=gate))
+    hook.submit()
+    hook.receiver.next()
+    body = hook.read()
+    body["targets"][0]["address"] = f"{hook.receiver.url}/new"
+    hook.receiver.on("/new", Answer(200))
+    hook.api.put(hook.path, body, expect=200)
+    gate.set()
+    hook.all_are("succeeded", 1)
+    assert hook.receiver.requests[-1].target.endswith("/new") and hook.extension() == {}
+
+
 def test_suspensions_are_counted_by_their_reason(server, hook):
     before = metric(server, 'harbinger_targets_suspended_total{reason="gone"}')
     suspend(hook)
@@ -340,6 +390,67 @@ def test_a_success_now_and_then_keeps_a_target_from_being_suspended(failing):
         hook.let_pass(5)
     wait_until(lambda: set(hook.states()) == {"succeeded"}, "all succeeded")
     assert hook.extension() == {}
+
+
+def age(server, by_us):
+    """The store of a stopped server, as if it had been stopped so much earlier."""
+    with sqlite3.connect(server.data / "harbinger.db") as store:
+        for table, columns in (("target", ["failing_since_us", "suspended_us"]), ("delivery", ["created_us", "due_us", "started_us"]),
+                               ("attempt", ["started_us", "ended_us"]), ("event", ["recorded_us"])):
+            for column in columns:
+                store.execute(f"UPDATE {table} SET {column} = {column} - ? WHERE {column} > 0", (by_us,))
+        (ran,), = store.execute("SELECT value FROM setting WHERE key = 'ran'")
+        store.execute("UPDATE setting SET value = ? WHERE key = 'ran'", (str(int(ran.split()[0]) - by_us),))
+    store.close()
+
+
+def test_time_in_which_the_program_was_stopped_suspends_and_ends_nothing(failing):
+    server, hook = failing(delivery__suspend_after_s=86400, delivery__max_backlog_age_s=86400)
+    hook.submit()
+    hook.receiver.take(2)
+    server.stop()
+    age(server, 10 * 86400 * 1000000)
+    server.start()
+    seen = len(hook.receiver.requests)
+    wait_until(lambda: len(hook.receiver.requests) >= seen + 4, "further tries")
+    assert hook.extension() == {} and hook.states() == ["retrying"]
+    hook.receiver.always(Answer(410))
+    hook.suspended()
+    server.stop()
+    age(server, 10 * 86400 * 1000000)
+    server.start()
+    hook.let_pass()
+    assert hook.states() == ["retrying"]
+    hook.receiver.always(Answer(200))
+    hook.resume(KEEP)
+    hook.all_are("succeeded", 1)
+
+
+@pytest.mark.parametrize("whose", ["ours", "theirs"])
+def test_a_name_server_that_does_not_answer_suspends_nobody_and_a_name_that_is_gone_does(failing, whose):
+    names = Names()
+    settings = {"resolver__servers": names.address, "resolver__negative_ttl_ms": 10, "resolver__budget_ms": 200}
+    if whose == "ours":
+        names.close()
+    _, hook = failing(delivery__suspend_after_s=1, **settings)
+    try:
+        number = hook.api.webhook("demo", "http://gone.example/hook", name="by name", events=["PULL_ARTIFACT"])
+        hook.api.submit("demo", push_event(type="PULL_ARTIFACT"))
+        path = f"/projects/demo/webhook/policies/{number}"
+        if whose == "theirs":
+            wait_until(lambda: hook.api.get(path).json.get("harbinger", {}).get("suspended"), "it is suspended")
+            return
+        begun = time.monotonic()
+
+        def tries():
+            delivery = hook.api.get(f"{path}/deliveries").json[0]["id"]
+            return len(hook.api.get(f"/projects/demo/webhook/deliveries/{delivery}").json["attempts"])
+
+        wait_until(lambda: time.monotonic() - begun > 1.5 and tries() >= 6, "more tries than would suspend")
+        assert hook.api.get(path).json.get("harbinger") is None
+    finally:
+        if whose == "theirs":
+            names.close()
 
 
 # -- the end of what waits too long -----------------------------------------------------------------------------------

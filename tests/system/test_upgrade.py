@@ -24,6 +24,11 @@ FOR_EVER = {f"retention.{name}_s": 100 * 366 * 86400 for name in
             ("events", "attempts", "failed_attempts", "bodies", "failed_bodies", "audit")}
 
 
+# For a server whose deliveries nobody wants: the address that its store sends to is that of the test that does, which may
+# run at the same time.
+NOWHERE = ()
+
+
 def store_of(folder, data):
     data.mkdir(parents=True)
     data.chmod(0o700)
@@ -70,12 +75,11 @@ def test_a_store_of_each_schema_is_upgraded_whole_and_delivers_what_waited(folde
         server.start()
         waiting = [one for one in expected["waiting"] if one["webhook"] in expected["targets"]]
         assert len(waiting) >= 20
-        receiver.wait_for(len(waiting))
         wanted = {(one["event"], expected["targets"][one["webhook"]], expected["authorization"][one["webhook"]])
                   for one in waiting}
-        got = {(one.header("webhook-id").replace("-", ""), one.target, one.header("Authorization"))
-               for one in receiver.requests}
-        assert got == wanted
+        # Not so many requests: one may come twice, when a busy machine lets a try take longer than it may.
+        wait_until(lambda: arrived(receiver) >= wanted, "all that waited has arrived")
+        assert arrived(receiver) == wanted
         assert {int(one.header("X-Harbinger-Delivery")) for one in receiver.requests} == {one["delivery"]
                                                                                           for one in waiting}
         everything_is_there(server, api_of(server), expected)
@@ -86,6 +90,11 @@ def test_a_store_of_each_schema_is_upgraded_whole_and_delivers_what_waited(folde
         assert json.loads((back / "manifest.json").read_text())["schema"] == expected["schema"]
     server.stop()
     own("check", "--data", str(server.data))
+
+
+def arrived(receiver):
+    return {(one.header("webhook-id").replace("-", ""), one.target, one.header("Authorization"))
+            for one in list(receiver.requests)}
 
 
 def everything_is_there(server, api, expected):
@@ -110,7 +119,7 @@ def everything_is_there(server, api, expected):
 
 
 def test_an_older_program_refuses_a_newer_store_with_both_versions_and_the_way_back_that_works(new_server, tmp_path):
-    server = new_server(start=False, folder=tmp_path / "server", settings=FOR_EVER)
+    server = new_server(start=False, folder=tmp_path / "server", settings=FOR_EVER, egress_allow=NOWHERE)
     expected = store_of(STORES[0], server.data)
     server.start()
     server.stop()
@@ -136,7 +145,7 @@ def test_an_older_program_refuses_a_newer_store_with_both_versions_and_the_way_b
 
 
 def test_an_upgrade_without_room_for_its_backup_is_refused_and_can_be_told_to_go_without(new_server, tmp_path):
-    server = new_server(start=False, folder=tmp_path / "server",
+    server = new_server(start=False, folder=tmp_path / "server", egress_allow=NOWHERE,
                         settings={**FOR_EVER, "store.min_free_bytes": 1 << 40})
     store_of(STORES[0], server.data)
     code, words = server.refusal()
@@ -149,7 +158,7 @@ def test_an_upgrade_without_room_for_its_backup_is_refused_and_can_be_told_to_go
 
 
 def test_of_the_backups_before_upgrades_the_newest_two_are_kept(new_server, tmp_path):
-    server = new_server(start=False, folder=tmp_path / "server", settings=FOR_EVER)
+    server = new_server(start=False, folder=tmp_path / "server", settings=FOR_EVER, egress_allow=NOWHERE)
     store_of(STORES[0], server.data)
     for schema in (2, 3, 4):
         old = server.data / "backups" / f"before-schema-{schema}"

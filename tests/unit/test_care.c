@@ -95,6 +95,47 @@ static void test_a_migration_that_fails_never_was(void **state) {
   fixture_number_is(f, "SELECT count(*) FROM setting WHERE key = 'upgrade'", 0);
 }
 
+struct looked {
+  int calls, ends_after;
+  char what[128];
+};
+
+static bool look(void *ctx, const char *what, int64_t done, int64_t of) {
+  struct looked *looked = ctx;
+
+  (void)done;
+  (void)of;
+  (void)snprintf(looked->what, sizeof(looked->what), "%s", what);
+  return ++looked->calls <= looked->ends_after;
+}
+
+static void test_a_migration_tells_how_far_it_is_and_ends_when_it_shall(void **state) {
+  struct fixture *f = *state;
+  static const struct embedded_file files[] = {
+      FILE_OF("902_long.sql", "CREATE TABLE made (i INTEGER); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 "
+                              "FROM n WHERE i < 400000) INSERT INTO made SELECT i FROM n;"),
+      {0}};
+  struct looked looked = {.ends_after = 2};
+  const struct store_progress progress = {.tell = look, .ctx = &looked};
+  int64_t before = fixture_number(f, "PRAGMA user_version");
+
+  f->store->config.no_backup_before_upgrade = true;
+  f->store->config.progress = &progress;
+  assert_int_not_equal(migrate_run_files(f->store->conn, files, &f->err), 0);
+  assert_non_null(strstr(f->err.text, "interrupted"));
+  assert_int_equal(looked.calls, 3);
+  fixture_number_is(f, "SELECT count(*) FROM sqlite_schema WHERE name = 'made'", 0);
+  fixture_number_is(f, "PRAGMA user_version", before);
+  looked = (struct looked){.ends_after = INT32_MAX};
+  assert_int_equal(migrate_run_files(f->store->conn, files, &f->err), 0);
+  assert_non_null(strstr(looked.what, "upgrading to schema 902 of 902, "));
+  fixture_number_is(f, "SELECT count(*) FROM made", 400000);
+  char put_back[96];
+  (void)snprintf(put_back, sizeof(put_back), "DROP TABLE made; PRAGMA user_version = %lld", (long long)before);
+  fixture_exec(f, put_back);
+  f->store->config.progress = NULL;
+}
+
 static void test_the_program_that_served_a_store_is_known_to_it(void **state) {
   struct fixture *f = *state;
   struct str value;
@@ -222,6 +263,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_a_rewrite_in_steps_goes_on_where_it_was_killed_and_its_first_part_runs_once,
                                       setup, teardown),
       cmocka_unit_test_setup_teardown(test_a_migration_that_fails_never_was, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_a_migration_tells_how_far_it_is_and_ends_when_it_shall, setup, teardown),
       cmocka_unit_test_setup_teardown(test_the_program_that_served_a_store_is_known_to_it, setup, teardown),
       cmocka_unit_test_setup_teardown(test_a_held_snapshot_is_one_state_and_the_writer_waits_for_nobody, setup,
                                       teardown),

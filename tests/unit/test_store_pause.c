@@ -8,10 +8,12 @@
 #include <cmocka.h>
 
 #include "store/settings.h"
+#include "store/sqlite/stops.h"
 #include "store/sqlite/sweep.h"
+#include "store/stops.h"
 #include "support/store_fixture.h"
 
-enum { TARGET = 1, CANCELLED_ROWS = 20000, STEPS_OF_A_PAGE = 4000, HELD_ROWS = 700 };
+enum { TARGET = 1, CANCELLED_ROWS = 20000, STEPS_OF_A_PAGE = 4000, HELD_ROWS = 700, SUSPENDED_TARGETS = 100000 };
 static const int64_t BACKLOG_S = 3600;
 
 static int setup(void **state) {
@@ -73,7 +75,7 @@ static size_t lanes(struct fixture *f) {
   int64_t ids[4];
   size_t len;
 
-  assert_int_equal(delivery_lanes(f->reader, 0, ids, 4, &len, &f->err), 0);
+  assert_int_equal(delivery_lanes(f->reader, &(int64_t){0}, ids, 4, &len, &f->err), 0);
   return len;
 }
 
@@ -383,6 +385,61 @@ static void test_a_hold_of_schema_5_is_still_one(void **state) {
   fixture_number_is(f, "SELECT failing_since_us FROM target", 0);
 }
 
+static void test_what_is_suspended_since_nobody_knows_when_counts_from_when_it_is_seen(void **state) {
+  struct fixture *f = *state;
+
+  push_times(f, 2);
+  fixture_exec(f, "UPDATE target SET suspended = 1, suspended_reason = 'lost', suspended_us = 0");
+  clock_advance(&f->clock, 2 * BACKLOG_S * US_PER_S);
+  sweep_all(f->store);
+  assert_int_equal(waiting(f), 2);
+  clock_advance(&f->clock, (BACKLOG_S + 1) * US_PER_S);
+  sweep_all(f->store);
+  assert_int_equal(waiting(f), 0);
+  fixture_number_is(f, "SELECT count(*) FROM delivery WHERE state = 4", 2);
+}
+
+// ---- time in which the program did not run --------------------------------------------------------------------------
+
+static void stand_still(struct fixture *f, int64_t us) {
+  sweep_all(f->store); // it notes that the program runs
+  fixture_close(f);
+  clock_advance(&f->clock, us);
+  fixture_open(f);
+}
+
+static void test_what_waited_while_the_program_did_not_run_does_not_expire(void **state) {
+  struct fixture *f = *state;
+
+  push_times(f, 1);
+  (void)hold(f);
+  for (int stops = 0; stops < 5; stops++)
+    stand_still(f, 3 * BACKLOG_S * US_PER_S);
+  sweep_all(f->store);
+  assert_int_equal(waiting(f), 1);
+  clock_advance(&f->clock, (BACKLOG_S + 1) * US_PER_S);
+  sweep_all(f->store);
+  assert_int_equal(waiting(f), 0);
+}
+
+static void test_the_time_that_the_program_ran_is_told_without_its_stops(void **state) {
+  struct fixture *f = *state;
+  const int64_t hour = FIXTURE_HOUR_US, begin = clock_wall_us(&f->clock);
+
+  clock_advance(&f->clock, hour);
+  stand_still(f, 2 * hour); // 1 to 3
+  clock_advance(&f->clock, hour);
+  stand_still(f, hour / 4); // a short one is time like any other
+  stand_still(f, 3 * hour); // 4.25 to 7.25
+  int64_t now = clock_wall_us(&f->clock);
+  assert_int_equal(store_ran_us(f->store, begin, now), 2 * hour + hour / 4);
+  assert_int_equal(store_ran_us(f->store, begin + 2 * hour, now - hour), hour + hour / 4);
+  assert_int_equal(store_ran_us(f->store, now, begin), 0);
+  assert_int_equal(store_ran_since(f->store, now, hour), begin + 3 * hour + hour / 4);
+  assert_int_equal(store_ran_since(f->store, now, hour + hour / 2), begin + 3 * hour / 4);
+  assert_int_equal(store_ran_since(f->store, begin + 2 * hour, hour / 2), begin + hour / 2);
+}
+
 // ---- what a read costs ----------------------------------------------------------------------------------------------
 
 // How much work the last read of what waits was for SQLite.
@@ -442,6 +499,42 @@ static void test_what_is_made_after_the_clock_was_set_back_is_seen_when_the_swee
   assert_int_equal(next(f), 1);
 }
 
+static void suspend_many(struct fixture *f) {
+  char sql[1024];
+
+  (void)snprintf(
+      sql, sizeof(sql),
+      "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i <= %d) INSERT INTO target "
+      "(policy_id, position, type, address, auth_header, skip_cert_verify, format, extras, suspended) SELECT "
+      "1, i, 0, x'00', x'', 0, 0, 1, i <= %d FROM n; INSERT INTO delivery (event_rowid, policy_id, "
+      "target_id, target_type, event_type, state, prio, attempts, due_us, created_us) SELECT 1, 1, id, 0, "
+      "0, 0, 0, 0, 1, 1 FROM target WHERE id > 1",
+      SUSPENDED_TARGETS, SUSPENDED_TARGETS);
+  fixture_exec(f, sql);
+}
+
+static void test_a_hundred_thousand_suspended_targets_are_stepped_over(void **state) {
+  struct fixture *f = *state;
+  int64_t after = 0, ids[4];
+  size_t len, found = 0;
+  int calls = 0, seeks = 0;
+  sqlite3_stmt *stmt = NULL;
+
+  suspend_many(f);
+  do {
+    assert_int_equal(delivery_lanes(f->reader, &after, ids, 4, &len, &f->err), 0);
+    found += len;
+    calls++;
+  } while (after != 0);
+  assert_int_equal(found, 1);
+  assert_int_equal(ids[0], SUSPENDED_TARGETS + 2);
+  assert_true(calls > 5); // none of them takes long
+  while ((stmt = sqlite3_next_stmt(f->reader->db, stmt)) != NULL)
+    if (str_starts_c(str_of(sqlite3_sql(stmt)), "SELECT target_id FROM delivery INDEXED BY delivery_waiting"))
+      seeks = sqlite3_stmt_status(stmt, SQLITE_STMTSTATUS_RUN, 1);
+  assert_true(seeks > 0 && seeks < SUSPENDED_TARGETS / 100);
+}
+
 #define PAUSE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -462,6 +555,10 @@ int main(void) {
       PAUSE_TEST(test_in_strict_order_the_followers_expire_after_their_head),
       PAUSE_TEST(test_a_hold_of_schema_5_is_still_one),
       PAUSE_TEST(test_a_read_of_what_waits_begins_behind_what_was_cancelled),
+      PAUSE_TEST(test_what_is_suspended_since_nobody_knows_when_counts_from_when_it_is_seen),
+      PAUSE_TEST(test_what_waited_while_the_program_did_not_run_does_not_expire),
+      PAUSE_TEST(test_the_time_that_the_program_ran_is_told_without_its_stops),
+      PAUSE_TEST(test_a_hundred_thousand_suspended_targets_are_stepped_over),
       PAUSE_TEST(test_what_is_made_after_the_clock_was_set_back_is_seen_when_the_sweep_is_done),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

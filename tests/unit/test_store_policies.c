@@ -200,7 +200,7 @@ static void test_disabling_cancels_at_once_and_enabling_brings_nothing_back(void
 
   fixture_policy_create(f, &policy);
   (void)fixture_push(f, "demo");
-  assert_int_equal(delivery_lanes(f->reader, 0, lanes, 4, &len, &f->err), 0);
+  assert_int_equal(delivery_lanes(f->reader, &(int64_t){0}, lanes, 4, &len, &f->err), 0);
   assert_int_equal(len, 1);
   clock_advance(&f->clock, US_PER_S);
   policy.enabled = false;
@@ -213,7 +213,7 @@ static void test_disabling_cancels_at_once_and_enabling_brings_nothing_back(void
   assert_int_equal(delivery.state, DELIVERY_CANCELLED);
   assert_int_equal(delivery.ended_at_us, FIXTURE_START_US + US_PER_S);
   nothing_waits_for(f, policy.targets[0].id);
-  assert_int_equal(delivery_lanes(f->reader, 0, lanes, 4, &len, &f->err), 0);
+  assert_int_equal(delivery_lanes(f->reader, &(int64_t){0}, lanes, 4, &len, &f->err), 0);
   assert_int_equal(len, 0);
 
   fixture_number_is(f, "SELECT count(*) FROM delivery WHERE state = 0", 1); // that was not the sweep
@@ -312,14 +312,14 @@ static void test_a_suspended_target_waits_until_its_policy_is_saved_again(void *
   gone.suspend_reason = STR("answered 410 Gone");
   assert_int_equal(fixture_record(f, &gone), 0);
   (void)fixture_push(f, "demo");
-  assert_int_equal(delivery_lanes(f->reader, 0, lanes, 4, &len, &f->err), 0);
+  assert_int_equal(delivery_lanes(f->reader, &(int64_t){0}, lanes, 4, &len, &f->err), 0);
   assert_int_equal(len, 0);
   struct policy read;
   assert_int_equal(policy_get(f->reader, 1, policy.id, f->arena, &read, &f->err), 0);
   assert_true(read.targets[0].suspended);
   assert_true(str_eq_c(read.targets[0].suspended_reason, "answered 410 Gone"));
   fixture_policy_update(f, &policy);
-  assert_int_equal(delivery_lanes(f->reader, 0, lanes, 4, &len, &f->err), 0);
+  assert_int_equal(delivery_lanes(f->reader, &(int64_t){0}, lanes, 4, &len, &f->err), 0);
   assert_int_equal(len, 1);
   assert_int_equal(lanes[0], policy.targets[0].id);
 }

@@ -402,6 +402,8 @@ static bool tell_log(void *ctx, const char *what, int64_t done, int64_t of) {
   struct said *said = ctx;
   int64_t now_us = clock_mono_us(said->store->clock);
 
+  if (store_progress_tell(said->store->config.progress, what, done, of, NULL) != 0)
+    return false;
   if (now_us - said->at_us >= 2 * US_PER_S) {
     said->at_us = now_us;
     log_info(said->store->log, "store", "backup before the upgrade, %s: %lld %%", what,

@@ -53,16 +53,19 @@ static int write_empty(const char *path, struct error *err) {
   return rc == SQLITE_OK && closed == SQLITE_OK ? 0 : (int)ERR_IO;
 }
 
-static int make(const char *path, struct error *err) {
+static int make(const char *path, uid_t owner, struct error *err) {
   char made[PATH_MAX_BYTES];
 
   if (snprintf(made, sizeof(made), "%s.new", path) >= (int)sizeof(made))
     return refuse(path, ENAMETOOLONG, err);
-  int fd = open(made, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600); // what a kill left of an earlier try goes
+  (void)unlink(made); // what a kill left of an earlier try goes; for root the name may be a link to what is not theirs
+  int fd = open(made, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (fd < 0)
     return refuse(path, errno, err);
+  int owned = owner != 0 ? fchown(fd, owner, (gid_t)-1) : 0;
+  int why = errno;
   (void)close(fd);
-  int rc = write_empty(made, err);
+  int rc = owned == 0 ? write_empty(made, err) : refuse(path, why, err);
   if (rc == 0 && rename(made, path) != 0)
     rc = refuse(path, errno, err);
   if (rc != 0)
@@ -142,16 +145,55 @@ static bool lacks_pages(const char *path, const uint8_t *header, int64_t bytes) 
   return found < missing;
 }
 
+// ---- root in the directory of another -------------------------------------------------------------------------------
+
+// 0: we are not root, or the directory is root's.
+static uid_t other_owner(const char *path) {
+  char dir[PATH_MAX_BYTES];
+  struct stat st;
+  const char *slash = strrchr(path, '/');
+
+  if (geteuid() != 0)
+    return 0;
+  (void)snprintf(dir, sizeof(dir), "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
+  return stat(dir, &st) == 0 ? st.st_uid : 0;
+}
+
+// SQLite opens by name, and what that user puts there root would read and write: only a file that is that user's own.
+static int check_owner(const char *path, uid_t owner, struct error *err) {
+  static const char *const ends[] = {"", "-wal", "-shm", "-journal"};
+  char name[PATH_MAX_BYTES];
+  struct stat st;
+
+  for (size_t i = 0; owner != 0 && i < sizeof(ends) / sizeof(ends[0]); i++) {
+    if (snprintf(name, sizeof(name), "%s%s", path, ends[i]) >= (int)sizeof(name))
+      return refuse(path, ENAMETOOLONG, err);
+    if (lstat(name, &st) != 0)
+      continue; // not there, or told by who opens it
+    if (!S_ISREG(st.st_mode) || st.st_nlink != 1 || (st.st_uid != owner && st.st_uid != 0))
+      return error_set(err, ERR_IO,
+                       "%s is not a file of the user that the data directory belongs to (uid %u), and root does not "
+                       "open it: run this as that user, or look at what it is",
+                       name, (unsigned)owner);
+  }
+  return 0;
+}
+
 int database_file_prepare(const char *path, struct error *err) {
   uint8_t header[HEADER_BYTES];
   struct stat found;
+  uid_t owner = other_owner(path);
+  int rc = check_owner(path, owner, err);
+
+  if (rc != 0)
+    return rc;
   int fd = open(path, O_RDWR | O_CLOEXEC);
 
   if (fd < 0 && errno == ENOENT && has_log(path))
     return error_set(err, ERR_UNAVAILABLE, "%s is not there, but its log is: put it back, or restore a backup", path);
   if (fd < 0)
-    return errno == ENOENT ? make(path, err) : refuse(path, errno, err);
-  int rc = fstat(fd, &found) == 0 ? 0 : refuse(path, errno, err);
+    return errno == ENOENT ? make(path, owner, err) : refuse(path, errno, err);
+  rc = fstat(fd, &found) == 0 ? 0 : refuse(path, errno, err);
   ssize_t len = rc == 0 ? pread(fd, header, sizeof(header), 0) : 0;
   if (len < 0)
     rc = refuse(path, errno, err);

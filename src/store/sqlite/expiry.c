@@ -6,6 +6,7 @@
 #include "store/sqlite/changes.h"
 #include "store/sqlite/order.h"
 #include "store/sqlite/state.h"
+#include "store/stops.h"
 
 enum { EXPIRY_PRIOS = 4, EXPIRY_WORDS_BYTES = 160 };
 
@@ -22,7 +23,7 @@ static int look_at(struct store_conn *conn, int64_t target_id, int64_t before_us
   static const char sql[] =
       "SELECT t.policy_id, t.suspended, p.hold, t.strict_order FROM target t JOIN policy p ON p.id = t.policy_id WHERE "
       "t.id = ?1 AND t.deleted_us IS NULL AND p.deleted_us IS NULL AND t.swept_below >= t.cancel_below AND "
-      "((t.suspended = 1 AND t.suspended_us > 0 AND t.suspended_us < ?2) OR (p.hold = 1 AND p.updated_us < ?2) OR "
+      "((t.suspended = 1 AND t.suspended_us < ?2) OR (p.hold = 1 AND p.updated_us < ?2) OR "
       "(t.failing_since_us > 0 AND t.failing_since_us < ?2))";
   CLEANUP(stmt_end) struct stmt stmt = {0};
   int rc = stmt_begin(conn, sql, &stmt, err);
@@ -38,6 +39,20 @@ static int look_at(struct store_conn *conn, int64_t target_id, int64_t before_us
                           .paused = stmt_bool(&stmt, 2),
                           .strict_order = stmt_bool(&stmt, 3)};
   return rc;
+}
+
+// Since when it is suspended is not known of what a restore without its key gave up, nor from before that was noted: then
+// since it was first seen so.
+static int note_suspension(struct store_conn *conn, int64_t target_id, struct error *err) {
+  static const char sql[] = "UPDATE target SET suspended_us = ?2 WHERE id = ?1 AND suspended = 1 AND suspended_us = 0";
+  CLEANUP(stmt_end) struct stmt stmt = {0};
+  int rc = stmt_begin(conn, sql, &stmt, err);
+
+  if (rc != 0)
+    return rc;
+  stmt_bind_i64(&stmt, 1, target_id);
+  stmt_bind_i64(&stmt, 2, clock_wall_us(conn->store->clock));
+  return stmt_run(&stmt, "note since when a target is suspended", err);
 }
 
 static void write_words(const struct stuck *stuck, int64_t max_age_s, char *words, size_t size) {
@@ -77,11 +92,13 @@ static int end_some(struct store_conn *conn, int64_t target_id, int64_t prio, in
 
 static int end_of_target(struct store_conn *conn, int64_t target_id, int64_t max_age_s, int64_t *ended,
                          struct error *err) {
-  int64_t before_us = clock_wall_us(conn->store->clock) - max_age_s * US_PER_S;
+  int64_t before_us = store_ran_since(conn->store, clock_wall_us(conn->store->clock), max_age_s * US_PER_S);
   char words[EXPIRY_WORDS_BYTES];
   struct stuck stuck = {.policy_id = 0};
-  int rc = look_at(conn, target_id, before_us, &stuck, err);
+  int rc = note_suspension(conn, target_id, err);
 
+  if (rc == 0)
+    rc = look_at(conn, target_id, before_us, &stuck, err);
   if (rc <= 0)
     return rc;
   write_words(&stuck, max_age_s, words, sizeof(words));

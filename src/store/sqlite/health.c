@@ -94,7 +94,7 @@ void health_file_written(struct store *store) {
 }
 
 // Shorter than its own first page says (the database file format, 1.3). Compaction makes it shorter, and a move of the
-// log, the writer's or care's, writes that page and the new end. What is in the log only does not count: it may have grown
+// log, whoever makes it, writes that page and the new end. What is in the log only does not count: it may have grown
 // again there. Read through SQLite's descriptor: closing another one would give up its locks.
 static bool is_cut(struct store *store, int64_t bytes) {
   uint8_t header[HEADER_BYTES];
@@ -130,7 +130,7 @@ static int check_file(struct store *store, int which, struct error *err) {
         path);
   if (which != STORE_FILE_DATABASE || now.st_size >= known->bytes)
     return 0;
-  if (!store->cut && atomic_load(&store->snapshots) > 0)
+  if (!store->cut && (atomic_load(&store->snapshots) > 0 || atomic_load(&store->moving) > 0))
     return 0; // the log may be on its way into the file at this moment: looked at when that has ended
   if (!store->cut && !is_cut(store, now.st_size)) {
     known->bytes = now.st_size;

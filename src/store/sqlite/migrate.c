@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/fault.h"
+#include "store/admin.h"
 #include "store/settings.h"
 #include "store/sqlite/backup.h"
 #include "store/sqlite/state.h"
@@ -16,7 +17,7 @@ static const char repeat_mark[] = "\n-- repeat\n";
 #define KEY_UPGRADE "upgrade"  // while one is under way: the schema it goes to; the backup has been made
 #define KEY_REPEAT "migration" // the one whose first part is in place
 
-enum { TELL_INSTRUCTIONS = 1000000, MIGRATE_ARENA_BYTES = 64 * 1024 };
+enum { TELL_INSTRUCTIONS = 1000000, TELL_BYTES = 128, MIGRATE_ARENA_BYTES = 64 * 1024 };
 
 // The number that the file's name begins with, or 0 when it is no migration.
 static int64_t number_of(const struct embedded_file *file) {
@@ -44,19 +45,6 @@ int64_t migrate_newest(void) {
 
 // ---- what the store remembers of it ----------------------------------------------------------------------------------
 
-static int remember(struct store_conn *conn, const char *key, struct str value, struct error *err) {
-  static const char sql[] = "INSERT INTO setting (key, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = "
-                            "excluded.value WHERE value <> excluded.value";
-  CLEANUP(stmt_end) struct stmt stmt = {0};
-  int rc = stmt_begin(conn, sql, &stmt, err);
-
-  if (rc != 0)
-    return rc;
-  stmt_bind_text(&stmt, 1, str_of(key));
-  stmt_bind_text(&stmt, 2, value);
-  return stmt_run(&stmt, "remember the upgrade", err);
-}
-
 static int forget(struct store_conn *conn, const char *key, struct error *err) {
   static const char sql[] = "DELETE FROM setting WHERE key = ?1";
   CLEANUP(stmt_end) struct stmt stmt = {0};
@@ -72,7 +60,7 @@ static int remember_number(struct store_conn *conn, const char *key, int64_t num
   char text[32];
   int len = snprintf(text, sizeof(text), "%lld", (long long)number);
 
-  return remember(conn, key, (struct str){text, (size_t)len}, err);
+  return setting_put(conn, key, (struct str){text, (size_t)len}, err);
 }
 
 // 0 when nothing is remembered.
@@ -92,20 +80,27 @@ static int remembered_number(struct store_conn *conn, const char *key, int64_t *
 
 struct pass {
   struct store_conn *conn;
-  int64_t number, began_us, said_us;
+  int64_t number, newest, began_us, said_us;
+  int64_t rows_before; // that the connection had changed when it began
 };
 
-// A long statement tells nothing of how far it is; that it goes on is worth a line.
+// How many rows have changed; of how many nobody knows, and a long statement tells nothing of itself but that it goes on.
+// Not 0: it shall end, and what the transaction has done is taken back.
 static int tell(void *ctx) {
   struct pass *pass = ctx;
   const struct store *store = pass->conn->store;
   int64_t now_us = clock_mono_us(store->clock);
+  long long rows = (long long)(sqlite3_total_changes64(pass->conn->db) - pass->rows_before);
+  char what[TELL_BYTES];
 
+  (void)snprintf(what, sizeof(what), "upgrading to schema %lld of %lld, %lld rows so far", (long long)pass->number,
+                 (long long)pass->newest, rows);
+  if (store_progress_tell(store->config.progress, what, 0, 0, NULL) != 0)
+    return 1;
   if (now_us - pass->said_us < 2 * US_PER_S)
     return 0;
   pass->said_us = now_us;
-  log_info(store->log, "store", "upgrading to schema %lld: %lld s so far", (long long)pass->number,
-           (long long)((now_us - pass->began_us) / US_PER_S));
+  log_info(store->log, "store", "%s, after %lld s", what, (long long)((now_us - pass->began_us) / US_PER_S));
   return 0;
 }
 
@@ -131,7 +126,8 @@ static int repeat(struct pass *pass, const char *statement, struct error *err) {
     rc = in_transaction(pass->conn, &statement, 1, err);
     FAULT_POINT("store.migration.between");
     rows += sqlite3_total_changes64(db) - before;
-    (void)tell(pass);
+    if (rc == 0 && tell(pass) != 0)
+      rc = error_set(err, ERR_UNAVAILABLE, "interrupted; it goes on where it was");
     // Nobody reads yet: the log stays short however many rows there are.
     (void)sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
   } while (rc == 0 && sqlite3_total_changes64(db) > before);
@@ -170,10 +166,15 @@ static int apply(struct pass *pass, const struct embedded_file *file, struct err
   return rc == 0 ? in_transaction(pass->conn, last, ARRAY_LEN(last), err) : rc;
 }
 
-static int migrate_one(struct store_conn *conn, const struct embedded_file *file, struct error *err) {
+static int migrate_one(struct store_conn *conn, const struct embedded_file *file, int64_t newest, struct error *err) {
   const struct store *store = conn->store;
   int64_t now_us = clock_mono_us(store->clock);
-  struct pass pass = {.conn = conn, .number = number_of(file), .began_us = now_us, .said_us = now_us};
+  struct pass pass = {.conn = conn,
+                      .number = number_of(file),
+                      .newest = newest,
+                      .began_us = now_us,
+                      .said_us = now_us,
+                      .rows_before = sqlite3_total_changes64(conn->db)};
 
   sqlite3_progress_handler(conn->db, TELL_INSTRUCTIONS, tell, &pass);
   int rc = apply(&pass, file, err);
@@ -260,13 +261,16 @@ int migrate_run_files(struct store_conn *conn, const struct embedded_file *files
 
   if (rc == 0 && version < newest)
     rc = back_up(conn, version, newest, err);
+  // A migration may describe anew what is there (008_fewer_trees.sql).
+  (void)sqlite3_db_config(conn->db, SQLITE_DBCONFIG_DEFENSIVE, 0, NULL);
   for (const struct embedded_file *file = files; rc == 0 && file->path; file++) // sorted by path: by number
     if (number_of(file) > version)
-      rc = migrate_one(conn, file, err);
+      rc = migrate_one(conn, file, newest, err);
+  (void)sqlite3_db_config(conn->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
   // That of a later program, too, which did not come to its end: what this one writes must be in the backup of the next.
   if (rc == 0 && version > 0)
     rc = forget(conn, KEY_UPGRADE, err);
-  return rc == 0 ? remember(conn, KEY_PROGRAM, STR(HARBINGER_VERSION), err) : rc;
+  return rc == 0 ? setting_put(conn, KEY_PROGRAM, STR(HARBINGER_VERSION), err) : rc;
 }
 
 int migrate_run(struct store_conn *conn, struct error *err) {

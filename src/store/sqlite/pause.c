@@ -22,7 +22,7 @@ static int read_before(struct store_conn *conn, int64_t project_id, int64_t id, 
 
   if (!scratch)
     return rows_no_memory(err);
-  int rc = policy_row_find(conn, project_id, id, scratch, &old, err);
+  int rc = policy_row_find(conn, project_id, id, SECRETS_SEALED, scratch, &old, err);
   if (rc != 0)
     return rc;
   *updated_us = old.updated_at_us;
@@ -129,6 +129,20 @@ static int find_target(struct store_conn *conn, int64_t target_id, struct suspen
   return 0;
 }
 
+// It is another state of the policy, for who reads and saves it, too.
+static int name_new_state(struct store_conn *conn, int64_t target_id, struct error *err) {
+  static const char sql[] = "UPDATE policy SET updated_us = max(?2, updated_us + 1) WHERE id = (SELECT policy_id FROM "
+                            "target WHERE id = ?1)";
+  CLEANUP(stmt_end) struct stmt stmt = {0};
+  int rc = stmt_begin(conn, sql, &stmt, err);
+
+  if (rc != 0)
+    return rc;
+  stmt_bind_i64(&stmt, 1, target_id);
+  stmt_bind_i64(&stmt, 2, clock_wall_us(conn->store->clock));
+  return stmt_run(&stmt, "suspend a target", err);
+}
+
 static int mark_suspended(struct store_conn *conn, int64_t target_id, struct str reason, struct error *err) {
   static const char sql[] = "UPDATE target SET suspended = 1, suspended_reason = ?2, suspended_us = ?3 WHERE id = ?1";
   CLEANUP(stmt_end) struct stmt stmt = {0};
@@ -150,6 +164,8 @@ int target_suspend(struct store_conn *conn, int64_t target_id, struct str reason
   if (rc != 0 || found.suspended)
     return rc;
   rc = mark_suspended(conn, target_id, reason, err);
+  if (rc == 0)
+    rc = name_new_state(conn, target_id, err);
   const struct audit_entry entry = {
       .at_us = clock_wall_us(conn->store->clock),
       .actor = STR("system"),
@@ -184,6 +200,24 @@ static int set_failing(struct store_conn *conn, int64_t target_id, int64_t since
   return stmt_run(&stmt, "note that a target fails or works", err);
 }
 
+// What was tried before a change of the webhook says nothing about how it is now: its address may be another one. A change
+// that is still to come was made before the clock was set back.
+static int was_changed_since(struct store_conn *conn, int64_t target_id, int64_t at_us, bool *out, struct error *err) {
+  static const char sql[] = "SELECT 1 FROM target t JOIN policy p ON p.id = t.policy_id WHERE t.id = ?1 AND "
+                            "p.updated_us > ?2 AND p.updated_us <= ?3";
+  CLEANUP(stmt_end) struct stmt stmt = {0};
+  int rc = stmt_begin(conn, sql, &stmt, err);
+
+  if (rc != 0)
+    return rc;
+  stmt_bind_i64(&stmt, 1, target_id);
+  stmt_bind_i64(&stmt, 2, at_us);
+  stmt_bind_i64(&stmt, 3, clock_wall_us(conn->store->clock));
+  rc = stmt_step(&stmt, "read a policy", err);
+  *out = rc == 1;
+  return rc < 0 ? rc : 0;
+}
+
 static void put_words(struct attempt_result *result, int64_t since_us) {
   int64_t days = (result->attempt.ended_at_us - since_us) / (INT64_C(86400) * US_PER_S);
   char at[RFC3339_BYTES];
@@ -202,14 +236,20 @@ int streak_note(struct store_conn *conn, int64_t target_id, int64_t failing_sinc
                 struct error *err) {
   const int64_t before_us = result->suspend_failing_before_us;
   int64_t since_us = failing_since_us != 0 ? failing_since_us : result->attempt.started_at_us;
-  int rc = 0;
+  bool begins = result->target_failed && failing_since_us == 0, outdated = false;
+  bool suspends = result->suspend_target || (result->target_failed && since_us < before_us);
 
   result->suspended = false;
   if (result->state == DELIVERY_SUCCEEDED)
     return failing_since_us != 0 ? set_failing(conn, target_id, 0, err) : 0;
-  if (result->target_failed && failing_since_us == 0)
+  if (!begins && !suspends)
+    return 0;
+  int rc = was_changed_since(conn, target_id, result->attempt.started_at_us, &outdated, err);
+  if (rc != 0 || outdated)
+    return rc;
+  if (begins)
     rc = set_failing(conn, target_id, since_us, err);
-  if (rc != 0 || (!result->suspend_target && !(result->target_failed && since_us < before_us)))
+  if (rc != 0 || !suspends)
     return rc;
   if (result->suspend_target)
     (void)snprintf(result->suspended_why, ATTEMPT_WHY_BYTES, "%.*s",

@@ -83,27 +83,20 @@ int policy_create(struct store_conn *conn, struct policy *policy, struct error *
   return rc;
 }
 
-static int read_policy(struct stmt *stmt, struct arena *arena, void *out, struct error *err) {
+static int read_shown_policy(struct stmt *stmt, struct arena *arena, void *out, struct error *err) {
   int rc = policy_row_read(stmt, arena, out, err);
 
-  return rc != 0 ? rc : policy_rows_targets(stmt->conn, out, true, arena, err);
+  return rc != 0 ? rc : policy_rows_targets(stmt->conn, out, SECRETS_SHOWN, arena, err);
 }
 
 int policy_get(struct store_conn *conn, int64_t project_id, int64_t id, struct arena *arena, struct policy *out,
                struct error *err) {
-  static const char sql[] = "SELECT " POLICY_COLUMNS " FROM policy p WHERE p.id = ?1 AND p.project_id = ?2 AND "
-                            "p.deleted_us IS NULL";
-  CLEANUP(stmt_end) struct stmt stmt = {0};
-  int rc = stmt_begin(conn, sql, &stmt, err);
+  return policy_row_find(conn, project_id, id, SECRETS_OPEN, arena, out, err);
+}
 
-  if (rc != 0)
-    return rc;
-  stmt_bind_i64(&stmt, 1, id);
-  stmt_bind_i64(&stmt, 2, project_id);
-  rc = stmt_step(&stmt, "read a policy", err);
-  if (rc <= 0)
-    return rc < 0 ? rc : policy_row_not_found(id, err);
-  return read_policy(&stmt, arena, out, err);
+int policy_get_shown(struct store_conn *conn, int64_t project_id, int64_t id, struct arena *arena, struct policy *out,
+                     struct error *err) {
+  return policy_row_find(conn, project_id, id, SECRETS_SHOWN, arena, out, err);
 }
 
 // The ids of the targets that this policy has and `kept` (NULL: nothing) has not.
@@ -204,8 +197,8 @@ int policy_delete(struct store_conn *conn, int64_t project_id, int64_t id, struc
 
   if (!scratch)
     return no_scratch(err);
-  // Not policy_get: a policy whose secrets cannot be opened any more must still go.
-  int rc = policy_row_find(conn, project_id, id, scratch, &old, err);
+  // A policy whose secrets cannot be opened any more must still go.
+  int rc = policy_row_find(conn, project_id, id, SECRETS_SEALED, scratch, &old, err);
   if (rc == 0)
     rc = targets_of(&old, NULL, arena, targets, targets_len, err);
   if (rc == 0)
@@ -238,7 +231,7 @@ int policy_list(struct store_conn *conn, int64_t project_id, const struct query 
   };
   const struct query_list list = {
       .what = "list policies",
-      .read = read_policy,
+      .read = read_shown_policy,
       .item_bytes = sizeof(struct policy),
       .select = POLICY_COLUMNS,
       .from = "policy p WHERE p.project_id = ?1 AND p.deleted_us IS NULL",
@@ -307,5 +300,5 @@ int target_get(struct store_conn *conn, int64_t target_id, struct arena *arena, 
   if (rc <= 0)
     return rc < 0 ? rc : error_set(err, ERR_NOT_FOUND, "target %lld not found", (long long)target_id);
   *enabled = stmt_bool(&stmt, TARGET_COLUMNS_COUNT);
-  return target_row_read(&stmt, true, arena, out, err);
+  return target_row_read(&stmt, SECRETS_OPEN, arena, out, err);
 }

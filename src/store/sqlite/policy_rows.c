@@ -53,10 +53,17 @@ int policy_row_read(struct stmt *stmt, struct arena *arena, struct policy *out, 
   return rc != 0 ? rc : stmt_copied(stmt, err);
 }
 
-static int open_sealed(struct stmt *stmt, int column, const char *context, struct arena *arena, struct str *out,
-                       struct error *err) {
+// An empty address was given up by a restore without its key, an empty header was never there.
+static int open_sealed(struct stmt *stmt, int column, const char *context, enum row_secrets secrets,
+                       struct arena *arena, struct str *out, struct error *err) {
+  if (secrets == SECRETS_SEALED || stmt_view(stmt, column).len == 0)
+    return 0;
   int rc = seal_open(stmt->conn->store, context, stmt_view(stmt, column), arena, out, err);
 
+  if (rc != 0 && secrets == SECRETS_SHOWN && !arena_out_of_memory(arena)) {
+    *out = STR(SECRET_MASK);
+    return 0;
+  }
   if (rc != 0)
     return error_context(err,
                          "cannot open the sealed %s of target %lld: the key file is not the one it was sealed with",
@@ -64,7 +71,8 @@ static int open_sealed(struct stmt *stmt, int column, const char *context, struc
   return 0;
 }
 
-int target_row_read(struct stmt *stmt, bool secrets, struct arena *arena, struct target *out, struct error *err) {
+int target_row_read(struct stmt *stmt, enum row_secrets secrets, struct arena *arena, struct target *out,
+                    struct error *err) {
   *out = (struct target){
       .id = stmt_i64(stmt, 0),
       .policy_id = stmt_i64(stmt, 1),
@@ -83,19 +91,13 @@ int target_row_read(struct stmt *stmt, bool secrets, struct arena *arena, struct
   };
   out->type_text = str_of(target_type_name(out->type));
   out->payload_format_text = str_of(payload_format_name(out->format));
-  if (secrets) {
-    int rc = 0; // an empty address: given up by a restore without its key
-    if (stmt_view(stmt, 3).len > 0)
-      rc = open_sealed(stmt, 3, "target.address", arena, &out->address, err);
-    if (rc == 0 && stmt_view(stmt, 4).len > 0)
-      rc = open_sealed(stmt, 4, "target.auth_header", arena, &out->auth_header, err);
-    if (rc != 0)
-      return rc;
-  }
-  return stmt_copied(stmt, err);
+  int rc = open_sealed(stmt, 3, "target.address", secrets, arena, &out->address, err);
+  if (rc == 0)
+    rc = open_sealed(stmt, 4, "target.auth_header", secrets, arena, &out->auth_header, err);
+  return rc != 0 ? rc : stmt_copied(stmt, err);
 }
 
-int policy_rows_targets(struct store_conn *conn, struct policy *policy, bool secrets, struct arena *arena,
+int policy_rows_targets(struct store_conn *conn, struct policy *policy, enum row_secrets secrets, struct arena *arena,
                         struct error *err) {
   static const char sql[] = "SELECT " TARGET_COLUMNS " FROM target t WHERE t.policy_id = ?1 AND t.deleted_us IS NULL "
                             "ORDER BY t.position, t.id";
@@ -121,15 +123,11 @@ int policy_rows_targets(struct store_conn *conn, struct policy *policy, bool sec
 static int read_sealed_policy(struct stmt *stmt, struct arena *arena, void *out, struct error *err) {
   int rc = policy_row_read(stmt, arena, out, err);
 
-  return rc != 0 ? rc : policy_rows_targets(stmt->conn, out, false, arena, err);
+  return rc != 0 ? rc : policy_rows_targets(stmt->conn, out, SECRETS_SEALED, arena, err);
 }
 
-int policy_row_not_found(int64_t id, struct error *err) {
-  return error_set(err, ERR_NOT_FOUND, "notificationPolicy %lld not found", (long long)id);
-}
-
-int policy_row_find(struct store_conn *conn, int64_t project_id, int64_t id, struct arena *arena, struct policy *out,
-                    struct error *err) {
+int policy_row_find(struct store_conn *conn, int64_t project_id, int64_t id, enum row_secrets secrets,
+                    struct arena *arena, struct policy *out, struct error *err) {
   static const char sql[] = "SELECT " POLICY_COLUMNS " FROM policy p WHERE p.id = ?1 AND p.project_id = ?2 AND "
                             "p.deleted_us IS NULL";
   CLEANUP(stmt_end) struct stmt stmt = {0};
@@ -140,9 +138,11 @@ int policy_row_find(struct store_conn *conn, int64_t project_id, int64_t id, str
   stmt_bind_i64(&stmt, 1, id);
   stmt_bind_i64(&stmt, 2, project_id);
   rc = stmt_step(&stmt, "read a policy", err);
-  if (rc <= 0)
-    return rc < 0 ? rc : policy_row_not_found(id, err);
-  return read_sealed_policy(&stmt, arena, out, err);
+  if (rc == 0)
+    return error_set(err, ERR_NOT_FOUND, "notificationPolicy %lld not found", (long long)id);
+  if (rc == 1)
+    rc = policy_row_read(&stmt, arena, out, err);
+  return rc != 0 ? rc : policy_rows_targets(conn, out, secrets, arena, err);
 }
 
 int policy_rows_of_project(struct store_conn *conn, int64_t project_id, struct arena *arena, struct policy **out,

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -191,16 +192,23 @@ static int check_manifest(const struct store_restore *what, const struct store_m
                      "the backup was made by harbinger %.*s (schema %lld), and this program, " HARBINGER_VERSION
                      ", knows schema %lld: restore it with that version",
                      STR_ARG(manifest->program), (long long)manifest->schema, (long long)migrate_newest());
-  // A backup that was made while keys were changed names two; either file may be the one that was kept.
-  struct str ours = str_of(what->fingerprints), key, theirs = manifest->keys, one;
-  if (ours.len == 0 || theirs.len == 0)
+  struct str ours = str_of(what->fingerprints), theirs = manifest->keys, one;
+  size_t had = 0, needed = 0;
+  if (ours.len == 0)
     return 0;
-  while (str_next(&ours, ',', &key)) {
-    theirs = manifest->keys;
-    while (str_next(&theirs, ',', &one))
-      if (str_eq(key, one))
-        return 0;
+  while (str_next(&theirs, ',', &one)) {
+    had += str_contains(ours, one);
+    needed++;
   }
+  if (had == needed)
+    return 0;
+  // Some of it is sealed with the one, some with the other.
+  if (had > 0)
+    return error_set(err, ERR_PRECONDITION,
+                     "the backup was made while keys were changed and needs both of them (%.*s), and the key file has "
+                     "one (%s): put both into one file, `cat NEW OLD > DIR/secret.key; chmod 600 DIR/secret.key`, and "
+                     "name it with --keys DIR",
+                     STR_ARG(manifest->keys), what->fingerprints);
   return error_set(err, ERR_PRECONDITION,
                    "the backup was sealed with another key (%.*s) than the key file has (%s): bring the key file of "
                    "that time with --keys DIR, or give up all webhook addresses and headers with --without-key",
@@ -226,9 +234,31 @@ static int check_place(const struct store_restore *what, const struct store_mani
   return 0;
 }
 
-// What no key opens is nothing; the webhook says so instead of failing to be read.
-static int give_up_sealed(const char *path, struct error *err) {
-  static const char sql[] =
+// A row of the audit as every schema has it.
+static const char restored_sql[] =
+    "INSERT INTO audit (at_us, actor, address, request_id, operation, kind, subject) VALUES (?1, 'operator on this "
+    "machine', ?2, '', 'restore', 'store', ?3)";
+
+static int insert_restored(sqlite3 *db, const struct store_restore *what) {
+  struct timespec now = {0};
+  sqlite3_stmt *stmt = NULL;
+  int rc = sqlite3_prepare_v2(db, restored_sql, -1, &stmt, NULL);
+
+  (void)clock_gettime(CLOCK_REALTIME, &now);
+  if (rc == SQLITE_OK) {
+    (void)sqlite3_bind_int64(stmt, 1, (int64_t)now.tv_sec * US_PER_S + now.tv_nsec / 1000);
+    (void)sqlite3_bind_text(stmt, 2, what->who, -1, SQLITE_STATIC);
+    (void)sqlite3_bind_text(stmt, 3, what->backup, -1, SQLITE_STATIC);
+    rc = sqlite3_step(stmt);
+  }
+  (void)sqlite3_finalize(stmt);
+  return rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+// The copy's own last changes before it is a store: who restored it, and with --without-key what is lost. What no key opens
+// is nothing; the webhook says so instead of failing to be read.
+static int finish_copy(const struct store_restore *what, const char *path, struct error *err) {
+  static const char give_up_sql[] =
       "PRAGMA secure_delete = ON; UPDATE target SET address = x'', auth_header = x'', suspended = 1, suspended_reason "
       "= "
       "'its address was lost with the key of the restored backup: edit the webhook to give it one'";
@@ -236,7 +266,9 @@ static int give_up_sealed(const char *path, struct error *err) {
   int rc = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
 
   if (rc == SQLITE_OK)
-    rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
+    rc = insert_restored(db, what);
+  if (rc == SQLITE_OK && what->without_key)
+    rc = sqlite3_exec(db, give_up_sql, NULL, NULL, NULL);
   if (rc != SQLITE_OK)
     rc = error_set(err, ERR_IO, "cannot change %s: %s", path, db ? sqlite3_errmsg(db) : "no memory");
   (void)sqlite3_close(db);
@@ -272,8 +304,8 @@ static int copy_checked(const struct store_restore *what, const struct store_man
     return error_set(err, ERR_INVALID, "%s is not what was backed up (its sum differs): take another copy of it", from);
   if (rc == 0)
     rc = check_copy(path, progress, err);
-  if (rc == 0 && what->without_key)
-    rc = give_up_sealed(path, err);
+  if (rc == 0)
+    rc = finish_copy(what, path, err);
   if (rc == 0)
     rc = durable_own(what->dir, path, err);
   return rc == 0 ? durable_sync(path, err) : rc;

@@ -21,9 +21,9 @@ int setting_get(struct store_conn *conn, const char *key, struct arena *arena, s
   return stmt_copied(&stmt, err);
 }
 
-int setting_set(struct store_conn *conn, const char *key, struct str value, struct error *err) {
+int setting_put(struct store_conn *conn, const char *key, struct str value, struct error *err) {
   static const char sql[] = "INSERT INTO setting (key, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = "
-                            "excluded.value";
+                            "excluded.value WHERE value <> excluded.value";
   CLEANUP(stmt_end) struct stmt stmt = {0};
   int rc = stmt_begin(conn, sql, &stmt, err);
 
@@ -31,7 +31,12 @@ int setting_set(struct store_conn *conn, const char *key, struct str value, stru
     return rc;
   stmt_bind_text(&stmt, 1, str_of(key));
   stmt_bind_text(&stmt, 2, value);
-  rc = stmt_run(&stmt, "set a setting", err);
+  return stmt_run(&stmt, "set a setting", err);
+}
+
+int setting_set(struct store_conn *conn, const char *key, struct str value, struct error *err) {
+  int rc = setting_put(conn, key, value, err);
+
   if (rc == 0)
     change_policies(conn); // some of them decide what is sent
   return rc;

@@ -8,7 +8,8 @@
 #include "store/sqlite/conn.h"
 
 // An attempt at this target is being recorded. `failing_since_us`: as the target's row has it. Suspends the target when
-// the result asks for it or the streak began before what the result bears; then sets its `suspended` and words.
+// the result asks for it or the streak began before what the result bears; then sets its `suspended` and words. A failure
+// that began before the policy was last changed counts for nothing.
 int streak_note(struct store_conn *conn, int64_t target_id, int64_t failing_since_us, struct attempt_result *result,
                 struct error *err) MUST_CHECK;
 
