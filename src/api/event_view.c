@@ -66,6 +66,10 @@ int event_view_write(struct api_call *call, const struct event *event, struct js
   json_key(w, "data");
   event_data_write(&event->data, w);
   write_source(event, w);
+  if (event->unchanged)
+    json_field_bool(w, "unchanged", true);
+  if (event->inferred)
+    json_field_bool(w, "inferred", true);
   return 0;
 }
 

@@ -160,6 +160,23 @@ int events_submit(struct api_call *call, struct error *err) {
 
 // ---- GET ------------------------------------------------------------------------------------------------------------
 
+// Pushes that changed nothing are left out unless the query says something about them.
+static int hide_unchanged(struct api_call *call, struct query *query, struct error *err) {
+  struct query_condition *conditions = arena_array(call->arena, query->conditions_len + 1, sizeof(*conditions));
+
+  if (!conditions)
+    return no_memory(err);
+  for (size_t i = 0; i < query->conditions_len; i++) {
+    if (str_eq_c(query->conditions[i].key, "unchanged"))
+      return 0;
+    conditions[i] = query->conditions[i];
+  }
+  conditions[query->conditions_len++] = (struct query_condition){
+      .key = STR("unchanged"), .op = QUERY_EQ, .values = {{.kind = QUERY_TEXT, .text = STR("false")}}};
+  query->conditions = conditions;
+  return 0;
+}
+
 int events_list(struct api_call *call, struct error *err) {
   struct query query;
   struct project project;
@@ -170,6 +187,8 @@ int events_list(struct api_call *call, struct error *err) {
 
   if (rc == 0)
     rc = call_project(call, 0, AUTH_READ_PROJECT, &project, err);
+  if (rc == 0)
+    rc = hide_unchanged(call, &query, err);
   if (rc == 0)
     rc = event_list(call->conn, project.id, &query, call->arena, &events, &len, &total, err);
   if (rc == 0)

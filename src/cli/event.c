@@ -40,6 +40,8 @@ static const struct table_column FIELDS[] = {
     {"Data", "data"},
     {"Source", "source.kind"},
     {"Source instance", "source.instance"},
+    {"Unchanged", "unchanged"},
+    {"Inferred", "inferred"},
 };
 
 // Why each webhook of the project got it or not.
@@ -54,9 +56,12 @@ static int run_ls(struct cli *cli, struct error *err) {
   int rc = cli_project_path(cli, "/events", &path, err);
   if (rc != 0)
     return rc;
-  if (type) {
+  bool all = cli_flag(cli, "unchanged");
+  if (type || all) {
+    const char *every = "unchanged%3D%7Btrue%20false%7D", *comma = type && all ? "%2C" : "";
     struct str escaped = api_client_escape(str_of(type), cli->arena);
-    path = arena_printf(cli->arena, "%.*s?q=type%%3D%.*s", STR_ARG(path), STR_ARG(escaped));
+    path = arena_printf(cli->arena, "%.*s?q=%s%.*s%s%s", STR_ARG(path), type ? "type%3D" : "", STR_ARG(escaped), comma,
+                        all ? every : "");
     if (!escaped.ptr || !path.ptr)
       return error_set(err, ERR_NO_MEMORY, "out of memory");
   }
@@ -113,8 +118,11 @@ static int run_send(struct cli *cli, struct error *err) {
   return 0;
 }
 
-static const struct cli_option LS_OPTIONS[] = {
-    CLI_PROJECT_OPTION, {"type", "TYPE", "only this event type, e.g. PUSH_ARTIFACT"}, CLI_LIST_OPTIONS, {0}};
+static const struct cli_option LS_OPTIONS[] = {CLI_PROJECT_OPTION,
+                                               {"type", "TYPE", "only this event type, e.g. PUSH_ARTIFACT"},
+                                               {"unchanged", NULL, "also pushes that changed nothing"},
+                                               CLI_LIST_OPTIONS,
+                                               {0}};
 static const struct cli_option SHOW_OPTIONS[] = {CLI_PROJECT_OPTION, {0}};
 static const struct cli_option SEND_OPTIONS[] = {
     CLI_PROJECT_OPTION,

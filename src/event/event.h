@@ -80,6 +80,8 @@ struct event {
   struct event_artifact *artifacts;
   size_t artifacts_len;
   struct event_data data; // by type
+  bool unchanged;         // a push of what the reference led to already
+  bool inferred;          // found out by what the registry holds, or told late: registry/change.h
 
   struct {
     enum source_kind kind;

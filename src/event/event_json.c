@@ -11,6 +11,11 @@ static void write_time_opt(struct json_writer *w, const char *key, int64_t us) {
     json_field_i64(w, key, us);
 }
 
+static void write_mark(struct json_writer *w, const char *key, bool mark) {
+  if (mark)
+    json_field_bool(w, key, true);
+}
+
 static void write_parties(const struct event *event, struct json_writer *w) {
   json_key(w, "actor");
   json_object_begin(w);
@@ -72,6 +77,8 @@ void event_write_json(const struct event *event, struct json_writer *w) {
   json_object_end(w);
   json_field_str_opt(w, "registry_host", event->registry_host);
   json_field_str_opt(w, "upstream_name", event->upstream_name);
+  write_mark(w, "unchanged", event->unchanged);
+  write_mark(w, "inferred", event->inferred);
   json_object_end(w);
 }
 
@@ -155,8 +162,9 @@ static int read_source(const struct field_reader *r, const struct json_object *o
 
 int event_read_json(struct str json, struct arena *arena, struct event *out, struct error *err) {
   static const char *const NAMES[] = {
-      "id",     "project_id", "seq",       "type", "occurred_at_us", "recorded_at_us", "actor",         "trigger",
-      "client", "repository", "artifacts", "data", "source",         "registry_host",  "upstream_name", NULL};
+      "id",     "project_id",    "seq",           "type",       "occurred_at_us", "recorded_at_us",
+      "actor",  "trigger",       "client",        "repository", "artifacts",      "data",
+      "source", "registry_host", "upstream_name", "unchanged",  "inferred",       NULL};
   struct field_reader r = {.arena = arena, .err = err};
   struct json_object *object;
 
@@ -174,5 +182,7 @@ int event_read_json(struct str json, struct arena *arena, struct event *out, str
     result = event_artifacts_read(&r, object, false, out);
   if (result == 0)
     result = event_data_read(out->type, json_member(object, "data", NULL), arena, &out->data, err);
+  (void)json_get_bool(object, "unchanged", &out->unchanged);
+  (void)json_get_bool(object, "inferred", &out->inferred);
   return result == 0 ? read_source(&r, object, out) : result;
 }

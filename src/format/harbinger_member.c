@@ -130,5 +130,9 @@ void body_write_harbinger(struct body *body) {
   if (event->type != EVENT_TAG_RETENTION)
     write_artifacts(body);
   write_by_type(body);
+  if (event->unchanged)
+    json_field_bool(body->w, "unchanged", true);
+  if (event->inferred)
+    json_field_bool(body->w, "inferred", true);
   json_object_end(body->w);
 }
