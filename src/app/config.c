@@ -94,6 +94,10 @@ static const struct setting settings[] = {
     TEXT("ingest.token", ingest_token, "",
          "Bearer token for every source that has none of its own; at least 16 bytes."),
     PAIRS("ingest.tokens", ingest_tokens, "Bearer tokens by source name, e.g. `{harbor-east: TOKEN}`."),
+    LIST("ingest.behind_gateway", ingest_behind_gateway, "", "source names",
+         "Sources (`default` is the one of ingest.token) whose registry everybody should reach through `/v2/` here: "
+         "pushes "
+         "and deletes that go past it are counted and logged."),
     TEXT("ingest.unknown_project", ingest_unknown_project, "create",
          "What happens to a notification of a project that does not exist: create it, or refuse (no event, noted in "
          "the ingest log)."),
@@ -105,6 +109,24 @@ static const struct setting settings[] = {
     TEXT("upstream.authorization", upstream_authorization, "", "Authorization header for the registry."),
     BOOL("upstream.skip_cert_verify", upstream_skip_cert_verify, "false", "Accept any certificate of the registry."),
     MS("upstream.timeout_ms", upstream_timeout_ms, "10000", "One question to the registry."),
+
+    BOOL("gateway.enabled", gateway_enabled, "true",
+         "Serve `/v2/` in front of `upstream.url`. Without `upstream.url` there is nothing to serve."),
+    TEXT("gateway.unknown_project", gateway_unknown_project, "create",
+         "A push to a project that does not exist, by who may make one: create (the first manifest makes the project, "
+         "private), or refuse (404, with the command that makes it)."),
+    TEXT("gateway.redirects", gateway_redirects, "pass",
+         "Redirects of the registry to another host, such as an object store: pass (the client goes there), or follow "
+         "(the content comes through here; the host must be allowed like a webhook's)."),
+    TEXT("gateway.on_store_failure", gateway_on_store_failure, "refuse",
+         "Pushes of manifests and deletes while the store takes nothing: refuse (503, pulls go on), or pass (they go "
+         "through, the gap is counted, logged and told as events when the store is back)."),
+    INT("gateway.max_streams", gateway_max_streams, "2048", 1, 65536, "requests",
+        "Requests to `/v2/` at once; above it 429."),
+    MS("gateway.upstream_timeout_ms", gateway_upstream_timeout_ms, "120000",
+       "From the last byte of a request to the first of the registry's answer; after it 504."),
+    MS("gateway.idle_timeout_ms", gateway_idle_timeout_ms, "30000",
+       "A registry that stops in the middle of an answer, or of taking an upload, is given up after this."),
 
     TEXT("tls.ca_file", tls_ca_file, "", "PEM bundle trusted for outgoing TLS. Empty: the system's."),
     LIST("egress.allow", egress_allow, "", "CIDR ranges",
@@ -468,6 +490,12 @@ int config_check(const struct config *config, struct error *err) {
   int rc = check_one_of("log.format", config->log_format, "plain", "json", err);
   if (rc == 0)
     rc = check_one_of("ingest.unknown_project", config->ingest_unknown_project, "create", "refuse", err);
+  if (rc == 0)
+    rc = check_one_of("gateway.unknown_project", config->gateway_unknown_project, "create", "refuse", err);
+  if (rc == 0)
+    rc = check_one_of("gateway.redirects", config->gateway_redirects, "pass", "follow", err);
+  if (rc == 0)
+    rc = check_one_of("gateway.on_store_failure", config->gateway_on_store_failure, "refuse", "pass", err);
   if (rc == 0)
     rc = check_url("external_url", config->external_url, err);
   if (rc == 0)

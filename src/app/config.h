@@ -45,10 +45,15 @@ struct config {
   // Sources
   const char *ingest_token;
   struct config_pair_list ingest_tokens;
+  struct config_list ingest_behind_gateway;
   const char *ingest_unknown_project, *ingest_default_project;
   const char *upstream_url, *upstream_authorization;
   bool upstream_skip_cert_verify;
   int64_t upstream_timeout_ms;
+  // Gateway
+  bool gateway_enabled;
+  const char *gateway_unknown_project, *gateway_redirects, *gateway_on_store_failure;
+  int64_t gateway_max_streams, gateway_upstream_timeout_ms, gateway_idle_timeout_ms;
   // Outgoing
   const char *tls_ca_file;
   struct config_list egress_allow, egress_ports;

@@ -25,7 +25,7 @@ void house_on_store_health(void *ctx, bool healthy, const char *reason) {
     dispatch_store_health(house->dispatch, healthy);
 }
 
-static void on_committed_event(void *ctx, const struct event *event) {
+void house_on_committed(void *ctx, const struct event *event) {
   struct house *house = ctx;
   if (!house->facts || event->type != EVENT_PUSH_ARTIFACT)
     return;
@@ -152,6 +152,23 @@ static int start_sender(struct house *house, struct error *err) {
   return 0;
 }
 
+static int mark_behind_gateway(const struct config *c, struct ingest_config *config, struct error *err) {
+  for (size_t i = 0; i < c->ingest_behind_gateway.len; i++) {
+    bool found = false;
+    for (size_t k = 0; k < config->sources_len; k++) {
+      if (strcmp(config->sources[k].name, c->ingest_behind_gateway.items[i]) != 0)
+        continue;
+      config->sources[k].behind_gateway = found = true;
+    }
+    if (!found)
+      return error_set(err, ERR_CONFIG,
+                       "ingest.behind_gateway names the source %s, which has no token: sources are those of "
+                       "ingest.tokens, and `default` for ingest.token",
+                       c->ingest_behind_gateway.items[i]);
+  }
+  return 0;
+}
+
 static int start_ingest(struct house *house, struct error *err) {
   const struct config *c = house->config;
   struct url external;
@@ -168,25 +185,22 @@ static int start_ingest(struct house *house, struct error *err) {
   if (!c->registry_host[0] && c->external_url[0] && url_parse(str_of(c->external_url), &external, err) == 0)
     config.external_host = url_host_header(&external, arena).ptr;
   if (c->ingest_token[0])
-    config.sources[config.sources_len++] = (struct ingest_source){"default", c->ingest_token};
+    config.sources[config.sources_len++] = (struct ingest_source){.name = "default", .token = c->ingest_token};
   for (size_t i = 0; i < c->ingest_tokens.len && config.sources_len < INGEST_MAX_SOURCES; i++)
     config.sources[config.sources_len++] =
-        (struct ingest_source){c->ingest_tokens.names[i], c->ingest_tokens.values[i]};
+        (struct ingest_source){.name = c->ingest_tokens.names[i], .token = c->ingest_tokens.values[i]};
+  int rc = mark_behind_gateway(c, &config, err);
+  if (rc != 0) {
+    arena_free(arena);
+    return rc;
+  }
   house->ingest = ingest_new(&config, house->serve.loop, house->pool, house->store, &house->clock, house->ids,
                              &house->log, house->metrics, err);
   arena_free(arena);
   if (!house->ingest)
     return err->code;
-  ingest_on_committed(house->ingest, on_committed_event, house);
+  ingest_on_committed(house->ingest, house_on_committed, house);
   return 0;
-}
-
-// A registry that is configured by name: its addresses are known when it has answered.
-static void on_upstream_peer(void *ctx, const struct address *peer) {
-  struct house *house = ctx;
-  struct error err = {0};
-  if (egress_add_own(house->egress, peer, &err) != 0)
-    log_warn(&house->log, "app", "the registry's address is not guarded: %s", err.text);
 }
 
 static int start_facts(struct house *house, struct error *err) {
@@ -197,7 +211,7 @@ static int start_facts(struct house *house, struct error *err) {
       .upstream_url = c->upstream_url,
       .authorization = c->upstream_authorization,
       .user_agent = house->own_agent,
-      .on_peer = on_upstream_peer,
+      .on_peer = house_on_upstream_peer,
       .ctx = house,
       .max_at_once = FACTS_AT_ONCE,
       .max_waiting = FACTS_WAITING,
@@ -207,6 +221,27 @@ static int start_facts(struct house *house, struct error *err) {
   };
   house->facts = registry_facts_new(&config, house->serve.loop, house->serve_client, house->store, &house->log, err);
   return house->facts ? 0 : (int)err->code;
+}
+
+static int start_sync(struct house *house, struct error *err) {
+  const struct config *c = house->config;
+  if (!c->upstream_url[0])
+    return 0;
+  house->upstream = (struct registry_client_config){.upstream_url = c->upstream_url,
+                                                    .authorization = c->upstream_authorization,
+                                                    .user_agent = house->own_agent,
+                                                    .skip_cert_verify = c->upstream_skip_cert_verify};
+  int rc = house_read_trust(house, &house->upstream.ca_pem, err);
+  if (rc != 0)
+    return rc;
+  const struct registry_sync_config config = {
+      .walk = {.default_project = c->ingest_default_project, .project = "", .client = house->upstream},
+      .create_projects = str_eq_c(str_of(c->ingest_unknown_project), "create"),
+      .facts_timeout_ms = c->upstream_timeout_ms,
+      .log = &house->log,
+  };
+  house->sync = sync_job_new(&config, house->store, &house->clock, err);
+  return house->sync ? 0 : (int)err->code;
 }
 
 static int start_api(struct house *house, struct error *err) {
@@ -222,6 +257,9 @@ static int start_api(struct house *house, struct error *err) {
       .dispatch = house->dispatch,
       .egress = house->egress,
       .feed = house->feed,
+      .sync = house->sync,
+      .changes = house->changes,
+      .upstream = house->upstream.upstream_url ? &house->upstream : NULL,
       .ids = house->ids,
       .clock = &house->clock,
       .log = &house->log,
@@ -328,12 +366,19 @@ static int start_rooms_of_router(struct house *house, struct error *err) {
   if (rc == 0)
     rc = start_facts(house, err);
   if (rc == 0)
+    rc = start_sync(house, err);
+  if (rc == 0)
+    rc = house_start_changes(house, err);
+  if (rc == 0)
+    rc = house_start_gateway(house, err);
+  if (rc == 0)
     rc = start_api(house, err);
   if (rc == 0)
     rc = start_portal(house, err);
   house->router.api = house->api;
   house->router.portal = house->portal;
   house->router.ingest = house->ingest;
+  house->router.gateway = house->gateway;
   return rc;
 }
 

@@ -15,10 +15,12 @@
 #include "auth/auth.h"
 #include "base/pool.h"
 #include "dispatch/dispatch.h"
+#include "gateway/gateway.h"
 #include "ingest/ingest.h"
 #include "net/egress.h"
 #include "net/http_server.h"
 #include "registry/facts.h"
+#include "registry/sync_job.h"
 #include "store/store.h"
 
 struct loop_thread {
@@ -37,7 +39,8 @@ struct house {
   struct process_metrics process;
   struct egress *egress;
   struct tls_client *trust;
-  struct tls_server *tls; // of the listener; NULL: plain
+  struct arena *trust_arena; // of the text of tls.ca_file
+  struct tls_server *tls;    // of the listener; NULL: plain
   struct store *store;
   struct auth *auth;
   struct pool *pool, *login_pool;
@@ -49,8 +52,12 @@ struct house {
   struct api *api;
   struct feed *feed; // who watches deliveries; told by the writer
   struct ingest *ingest;
+  struct changes *changes; // of the registry; NULL without an upstream
+  struct gateway *gateway; // NULL: /v2/ is not served
   struct portal *portal;
-  struct registry_facts *facts; // NULL without an upstream
+  struct registry_facts *facts;           // NULL without an upstream
+  struct sync_job *sync;                  // likewise
+  struct registry_client_config upstream; // of questions by threads that may wait
   struct care_desk *desk;
   struct control *control;
   struct router router;

@@ -101,6 +101,15 @@ int house_start_trust(struct house *house, struct error *err) {
   return rc;
 }
 
+int house_read_trust(struct house *house, struct str *pem, struct error *err) {
+  *pem = STR_EMPTY;
+  if (!house->config->tls_ca_file[0])
+    return 0;
+  if (!house->trust_arena && !(house->trust_arena = arena_new(2 * MAX_PEM_BYTES)))
+    return error_set(err, ERR_NO_MEMORY, "out of memory for certificates");
+  return read_pem(house->config->tls_ca_file, house->trust_arena, pem, err);
+}
+
 static struct resolver *make_resolver(struct house *house, struct loop *loop, struct error *err) {
   const struct resolver_config config = {
       .servers = house->config->resolver_servers,

@@ -32,7 +32,14 @@ static void drained(void *ctx) {
 
 static void drain_server(struct loop_task *task) {
   struct drain_step *step = CONTAINER_OF(task, struct drain_step, task);
+  care_desk_close(step->drain->house->desk); // it would go on for as long as the store is large
   http_server_drain(step->drain->house->server, drained, step->drain);
+}
+
+// What was forwarded waits for its answer, also when nobody waits for ours.
+static void drain_changes(struct loop_task *task) {
+  struct drain_step *step = CONTAINER_OF(task, struct drain_step, task);
+  changes_drain(step->drain->house->changes, drained, step->drain);
 }
 
 static void drain_sender(struct loop_task *task) {
@@ -63,19 +70,22 @@ static void wait_drained(struct drain *drain, int64_t wait_ms) {
 void house_drain(struct house *house) {
   // Static: a drain that comes true after the wait is over must still find its lock. One house, one stop.
   static struct drain drain = {.lock = PTHREAD_MUTEX_INITIALIZER};
-  static struct drain_step server_step, sender_step;
+  static struct drain_step server_step, sender_step, changes_step;
   pthread_condattr_t attr;
   pthread_condattr_init(&attr);
   pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
   pthread_cond_init(&drain.done, &attr);
   pthread_condattr_destroy(&attr);
   drain.house = house;
-  drain.left = 2;
+  drain.left = house->changes ? 3 : 2;
   server_step = (struct drain_step){.task.run = drain_server, .drain = &drain};
   sender_step = (struct drain_step){.task.run = drain_sender, .drain = &drain};
+  changes_step = (struct drain_step){.task.run = drain_changes, .drain = &drain};
   if (loop_post_reserved(house->serve.loop, &server_step.task) != 0)
     drained(&drain);
   if (loop_post_reserved(house->send.loop, &sender_step.task) != 0)
+    drained(&drain);
+  if (house->changes && loop_post_reserved(house->serve.loop, &changes_step.task) != 0)
     drained(&drain);
   wait_drained(&drain, house->config->drain_ms);
 }
@@ -100,7 +110,9 @@ void house_stop(struct house *house) {
     house_drain(house);
   loop_thread_stop(&house->serve);
   loop_thread_stop(&house->send);
+  api_close(house->api);
   care_desk_stop(house->desk); // it may wait for the writer
+  sync_job_stop(house->sync);  // likewise
   pool_stop(house->pool);      // runs what waits; a request that is completed below is refused by it
   pool_stop(house->login_pool);
   if (house->store)
@@ -111,11 +123,15 @@ void house_stop(struct house *house) {
   pool_free(house->login_pool);
   control_free(house->control);
   care_desk_free(house->desk);
+  gateway_stop(house->gateway);
   http_server_free(house->server);
   portal_free(house->portal);
   api_free(house->api);
+  gateway_free(house->gateway);
+  changes_free(house->changes);
   ingest_free(house->ingest);
   registry_facts_free(house->facts);
+  sync_job_free(house->sync);
   dispatch_free(house->dispatch);
   store_reader_close(house->send_reader);
   http_client_free(house->send_client);
@@ -126,6 +142,7 @@ void house_stop(struct house *house) {
   loop_free(house->serve.loop);
   tls_server_free(house->tls);
   tls_client_free(house->trust);
+  arena_free(house->trust_arena);
   egress_free(house->egress);
   auth_free(house->auth);
   if (house->store)

@@ -3,6 +3,9 @@
 
 #include <stdio.h>
 
+#include "auth/refusal.h"
+#include "gateway/oci_error.h"
+
 enum { METRICS_MAX_BYTES = 4 * 1024 * 1024, SMALL_BODY_BYTES = 4096, READY_REASON_BYTES = 256 };
 
 enum path_kind { PATH_API, PATH_INGEST, PATH_REGISTRY, PATH_OPERATOR, PATH_OTHER, PATH_NONE };
@@ -16,7 +19,7 @@ static enum path_kind path_kind(struct str path) {
     return PATH_API;
   if (str_starts_c(path, "/ingest/"))
     return PATH_INGEST;
-  if (str_starts_c(path, "/v2/") || str_eq_c(path, "/v2"))
+  if (gateway_owns(path))
     return PATH_REGISTRY;
   if (str_eq_c(path, "/healthz") || str_eq_c(path, "/readyz") || str_eq_c(path, "/metrics"))
     return PATH_OPERATOR;
@@ -44,19 +47,7 @@ static void write_error(void *ctx, struct str path, int status, const char *word
     api_write_error(error_of_status(status), status, words, out);
     return;
   }
-  struct json_writer w = json_writer_make(out, false);
-  json_object_begin(&w);
-  json_key(&w, "errors");
-  json_array_begin(&w);
-  json_object_begin(&w);
-  json_field_str(&w, "code",
-                 status == 404   ? STR("NAME_UNKNOWN")
-                 : status >= 500 ? STR("UNAVAILABLE")
-                                 : STR("UNSUPPORTED"));
-  json_field_str(&w, "message", str_of(words));
-  json_object_end(&w);
-  json_array_end(&w);
-  json_object_end(&w);
+  oci_error_write(oci_code_of_status(status), str_of(words), out);
 }
 
 static void answer_error(struct http_request *request, int status, const char *words) {
@@ -156,6 +147,9 @@ static void page_judge(struct pool_job *job, void *thread_context) {
   struct str authorization = http_head_get(page->request->head, "Authorization");
   int rc = auth_identify(page->router->auth, thread_context, authorization, &page->request->peer, page->request->arena,
                          &identity, &page->delay_ms, &page->err);
+  if (rc == ERR_UNAUTHORIZED)
+    auth_note_refusal(page->router->auth, page->router->store, page->request, identity.name,
+                      clock_wall_us(loop_clock(page->router->loop)));
   page->admin = rc == 0 && identity.authenticated && identity.is_admin;
   // The loop lives until all requests are answered, so that this cannot be refused.
   if (loop_post_reserved(page->router->loop, &page->answer) != 0)
@@ -199,9 +193,16 @@ static size_t body_limit(void *ctx, const struct http_head *head) {
     return API_MAX_BODY_BYTES;
   case PATH_INGEST:
     return ingest_body_limit(router->ingest, head);
+  case PATH_REGISTRY:
+    return router->gateway ? gateway_body_limit(head) : SMALL_BODY_BYTES;
   default:
     return SMALL_BODY_BYTES;
   }
+}
+
+static bool streams_body(void *ctx, const struct http_head *head) {
+  struct router *router = ctx;
+  return router->gateway && path_kind(head->path) == PATH_REGISTRY && gateway_streams_body(head);
 }
 
 static void route_operator(struct router *router, struct http_request *request) {
@@ -227,7 +228,10 @@ static void on_request(void *ctx, struct http_request *request) {
     route_operator(router, request);
     break;
   case PATH_REGISTRY:
-    answer_error(request, 404, "this server is not a registry: push to the registry itself");
+    if (router->gateway)
+      gateway_handle(router->gateway, request);
+    else
+      answer_error(request, 404, "this server is not a registry: push to the registry itself");
     break;
   default:
     portal_handle(router->portal, request);
@@ -251,6 +255,7 @@ struct http_server_handler router_handler(struct router *router) {
   return (struct http_server_handler){
       .ctx = router,
       .body_limit = body_limit,
+      .streams_body = streams_body,
       .on_request = on_request,
       .write_error = write_error,
       .on_answered = on_answered,

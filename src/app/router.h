@@ -7,13 +7,15 @@
 #include "api/api.h"
 #include "app/portal.h"
 #include "base/metrics.h"
+#include "gateway/gateway.h"
 #include "ingest/ingest.h"
 #include "net/http_server.h"
 
 struct router {
   struct api *api;
   struct ingest *ingest;
-  struct portal *portal; // whatever no other room has
+  struct gateway *gateway; // NULL: /v2/ is not served
+  struct portal *portal;   // whatever no other room has
   struct store *store;
   struct http_server *server; // that it serves
   struct auth *auth;

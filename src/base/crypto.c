@@ -20,6 +20,7 @@ enum {
 };
 
 _Static_assert(SHA256_BYTES == crypto_hash_sha256_BYTES, "one length of SHA-256");
+_Static_assert(SHA512_BYTES == crypto_hash_sha512_BYTES, "one length of SHA-512");
 _Static_assert(PASSWORD_HASH_BYTES == crypto_pwhash_argon2id_STRBYTES, "one length of PHC strings");
 _Static_assert(SEAL_KEY_BYTES == crypto_aead_xchacha20poly1305_ietf_KEYBYTES, "one length of keys");
 
@@ -37,6 +38,10 @@ void crypto_sha256(struct str data, uint8_t out[static SHA256_BYTES]) {
   // libsodium, not OpenSSL: what is hashed here is short, and OpenSSL 3 looks its algorithm up and allocates for each call,
   // ten times the cost of the hash; this one cannot fail.
   (void)crypto_hash_sha256(out, bytes_of(data.len ? data : STR_EMPTY), data.len);
+}
+
+void crypto_sha512(struct str data, uint8_t out[static SHA512_BYTES]) {
+  (void)crypto_hash_sha512(out, bytes_of(data.len ? data : STR_EMPTY), data.len);
 }
 
 struct crypto_sum *crypto_sum_begin(void) {

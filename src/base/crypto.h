@@ -8,11 +8,19 @@
 #include "base/buf.h"
 #include "base/error.h"
 
-enum { SHA256_BYTES = 32, DIGEST_BYTES = 32, HMAC_BYTES = 32, SEAL_KEY_BYTES = 32, PASSWORD_HASH_BYTES = 128 };
+enum {
+  SHA256_BYTES = 32,
+  SHA512_BYTES = 64,
+  DIGEST_BYTES = 32,
+  HMAC_BYTES = 32,
+  SEAL_KEY_BYTES = 32,
+  PASSWORD_HASH_BYTES = 128
+};
 
 int crypto_start(struct error *err) MUST_CHECK;
 
 void crypto_sha256(struct str data, uint8_t out[static SHA256_BYTES]);
+void crypto_sha512(struct str data, uint8_t out[static SHA512_BYTES]);
 // BLAKE2b-256 of the two together, a sixth of the cost of SHA-256 for short texts: for what stays in this house. A prefix
 // of a fixed length keeps domains apart.
 void crypto_digest(struct str prefix, struct str data, uint8_t out[static DIGEST_BYTES]);

@@ -11,6 +11,12 @@
     certificates  a CA and certificates good and bad, made once per worker
     registry      a real docker-registry for this module that notifies `server`; new_registry(server) makes another
     images        small images (umoci) and skopeo: make, push, pull, delete
+    upstream      a real docker-registry for this module that notifies nobody
+    gateway       a running server in front of `upstream` for all tests of a module (GATEWAY: a dict of more settings)
+    new_gateway   makes one in front of anything for this test alone: new_gateway(url, settings={...}) -> Server
+    oci           the client of /v2/ as `admin` on `gateway` (support/oci.py); gateway_api the API client there;
+                  gateway_project the name of a fresh private project there
+    disk_of       a small file system for this test: disk_of(folder, size_bytes) -> Disk at folder/data (support/disk.py)
     browser       Chromium, one per worker; tests that use it (through a page) get the marker `portal`
     new_page      makes a page for this test: new_page(server, viewport=(400, 800), color_scheme="dark", locale="de-DE");
                   errors on its console, content security policy violations and requests to other hosts fail the test,
@@ -34,6 +40,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from support.api import Api  # noqa: E402
 from support.browser import Browser, BrowserError, screenshots, sign_in  # noqa: E402
 from support.certificates import Certificates  # noqa: E402
+from support.disk import Disk  # noqa: E402
+from support.oci import Oci  # noqa: E402
 from support.receiver import Receiver  # noqa: E402
 from support.registry import Images, Registry  # noqa: E402
 from support.server import ADMIN_PASSWORD, Server  # noqa: E402
@@ -127,6 +135,21 @@ def project(api):
 
 
 @pytest.fixture
+def disk_of(tmp_path, new_server):  # new_server: its servers end before the disk goes
+    if os.geteuid() != 0:
+        pytest.skip("only root mounts a small disk")
+    made = []
+
+    def make(folder, size_bytes):
+        made.append(Disk(folder / "data", size_bytes))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.unmount()
+
+
+@pytest.fixture
 def new_receiver():
     made = []
 
@@ -154,7 +177,9 @@ def new_registry(tmp_path):
     made = []
 
     def make(server, port=0):
-        made.append(Registry(tmp_path / f"registry-{len(made) + 1}", f"{server.url}/ingest/distribution", port=port))
+        """server None: one that notifies nobody."""
+        notify = f"{server.url}/ingest/distribution" if server else None
+        made.append(Registry(tmp_path / f"registry-{len(made) + 1}", notify, port=port))
         return made[-1]
 
     yield make
@@ -167,6 +192,48 @@ def registry(server, tmp_path_factory):
     one = Registry(tmp_path_factory.mktemp("registry"), f"{server.url}/ingest/distribution")
     yield one
     one.stop()
+
+
+@pytest.fixture(scope="module")
+def upstream(tmp_path_factory):
+    one = Registry(tmp_path_factory.mktemp("upstream"), None)
+    yield one
+    one.stop()
+
+
+@pytest.fixture(scope="module")
+def gateway(request, upstream, tmp_path_factory):
+    settings = {"upstream.url": upstream.url, **getattr(request.module, "GATEWAY", {})}
+    one = Server(tmp_path_factory.mktemp("gateway"), settings=settings)
+    _running.append(one)
+    one.start()
+    yield one
+    _end(one)
+
+
+@pytest.fixture
+def new_gateway(new_server):
+    def make(url, settings=None, **options):
+        return new_server(settings={"upstream.url": url, **(settings or {})}, **options)
+
+    return make
+
+
+@pytest.fixture
+def oci(gateway):
+    return Oci(gateway)
+
+
+@pytest.fixture
+def gateway_api(gateway):
+    return Api(gateway)
+
+
+@pytest.fixture
+def gateway_project(gateway_api):
+    name = f"g{os.getpid()}-{next(_numbers)}"
+    gateway_api.project(name)
+    return name
 
 
 @pytest.fixture(scope="module")
