@@ -44,6 +44,7 @@ struct question {
   size_t child; // of the index, being asked
   struct artifact_facts found;
   struct store_write write;
+  bool writing; // the writer has `write`
   struct loop_task written;
 };
 
@@ -137,8 +138,10 @@ static void question_complete(struct question *question) {
   question->found.digest = question->wish->digest;
   question->write = (struct store_write){.apply = complete_apply, .done = complete_done};
   question->written.run = complete_written;
+  question->writing = true;
   if (store_submit(question->facts->store, &question->write, &err) == 0)
     return;
+  question->writing = false;
   log_debug(question->facts->log, "registry", "the facts of %.*s are not kept: %s", STR_ARG(question->wish->key),
             err.text);
   question_end(question);
@@ -234,29 +237,17 @@ static bool is_answered(struct question *question, const struct http_result *res
   return false;
 }
 
-// Content that is not what its digest says is nobody's facts. Other algorithms than SHA-256 are not checked.
-static bool has_digest(struct str content, struct str digest) {
-  enum { HEX_BYTES = 2 * SHA256_BYTES };
-  uint8_t hash[SHA256_BYTES];
-  struct buf hex;
-
-  if (!str_starts_c(digest, "sha256:"))
-    return true;
-  crypto_sha256(content, hash);
-  buf_init(&hex, HEX_BYTES + 1);
-  crypto_hex((struct str){(const char *)hash, sizeof(hash)}, &hex);
-  bool same = str_eq(buf_str(&hex), str_from(digest, sizeof("sha256:") - 1));
-  buf_free(&hex);
-  return same;
-}
-
 static int read_manifest(struct question *question, struct str body, const struct http_result *result,
                          struct str digest, struct manifest *out, struct error *err) {
   struct str content_type = http_head_get(result->head, "Content-Type");
 
-  if (!has_digest(body, digest))
+  if (!manifest_has_digest(body, digest))
     return error_set(err, ERR_INVALID, "the upstream answers with other content than the digest names");
-  return manifest_read(body, content_type.ptr ? content_type : STR_EMPTY, question->arena, out, err);
+  // It ends with the call, and is the media type of a manifest that does not name its own.
+  content_type = arena_str(question->arena, content_type.ptr ? content_type : STR_EMPTY);
+  if (!content_type.ptr)
+    return error_set(err, ERR_NO_MEMORY, "no memory for a media type");
+  return manifest_read(body, content_type, question->arena, out, err);
 }
 
 // ---- an index: its size is that of all it lists -------------------------------------------------------------------------
@@ -306,7 +297,8 @@ static void on_config(struct question *question, const struct http_result *resul
     return;
   }
   // Without it (a store that redirects to another host, say) the rest is still worth keeping.
-  if (result->status == STATUS_OK && !result->truncated && has_digest(result->body, question->manifest.config_digest) &&
+  if (result->status == STATUS_OK && !result->truncated &&
+      manifest_has_digest(result->body, question->manifest.config_digest) &&
       manifest_config_platform(result->body, question->arena, &platform, &err) == 0)
     question->found.platform = platform;
   question_complete(question);
@@ -421,6 +413,24 @@ void registry_facts_ask(struct registry_facts *facts, struct str project, struct
   start_questions(facts);
 }
 
+void registry_facts_stop(struct registry_facts *facts) {
+  while (!list_empty(&facts->waiting))
+    wish_forget(facts, CONTAINER_OF(list_pop_front(&facts->waiting), struct wish, node));
+  for (size_t i = 0; i < facts->max_at_once; i++) {
+    struct question *question = &facts->questions[i];
+    if (!question->wish || question->writing)
+      continue;
+    if (question->call)
+      http_call_cancel(question->call);
+    wish_forget(facts, question->wish);
+    question_clear(question);
+  }
+}
+
+size_t registry_facts_pending(const struct registry_facts *facts) {
+  return map_count(facts->known);
+}
+
 // ---- start and stop -----------------------------------------------------------------------------------------------------
 
 static void begin_asking(struct loop_task *task) {
@@ -436,7 +446,7 @@ static int read_incomplete(struct registry_facts *facts, struct error *err) {
 
   if (!conn)
     return err->code;
-  int rc = arena ? catalogue_incomplete(conn, (int64_t)facts->max_waiting, arena, &missing, &len, err)
+  int rc = arena ? catalogue_incomplete(conn, 0, (int64_t)facts->max_waiting, arena, &missing, &len, err)
                  : error_set(err, ERR_NO_MEMORY, "no memory to read what the catalogue lacks");
   store_reader_close(conn);
   for (size_t i = 0; rc == 0 && i < len; i++)

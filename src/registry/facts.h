@@ -31,5 +31,10 @@ struct registry_facts *registry_facts_new(const struct registry_facts_config *co
 void registry_facts_free(struct registry_facts *facts);
 // Ask about an artifact. Drops the wish when too many wait or it is being asked already.
 void registry_facts_ask(struct registry_facts *facts, struct str project, struct str repository, struct str digest);
+// Ask no more, and drop what waits. The writer may still have answers: they come back to the loop, and registry_facts_pending
+// says 0 when all have.
+void registry_facts_stop(struct registry_facts *facts);
+// How many are asked about or wait for it.
+size_t registry_facts_pending(const struct registry_facts *facts);
 
 #endif

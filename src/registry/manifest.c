@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "registry/manifest.h"
 
+#include "base/buf.h"
+#include "base/crypto.h"
 #include "base/json_scan.h"
 #include "base/json_walk.h"
 #include "base/utf8.h"
@@ -272,4 +274,19 @@ int manifest_config_platform(struct str json, struct arena *arena, struct str *o
     return rc;
   *out = manifest_platform(json, arena);
   return out->ptr ? 0 : no_memory(err);
+}
+
+bool manifest_has_digest(struct str content, struct str digest) {
+  enum { HEX_BYTES = 2 * SHA256_BYTES };
+  uint8_t hash[SHA256_BYTES];
+  struct buf hex;
+
+  if (!str_starts_c(digest, "sha256:"))
+    return true;
+  crypto_sha256(content, hash);
+  buf_init(&hex, HEX_BYTES + 1);
+  crypto_hex((struct str){(const char *)hash, sizeof(hash)}, &hex);
+  bool same = str_eq(buf_str(&hex), str_from(digest, sizeof("sha256:") - 1));
+  buf_free(&hex);
+  return same;
 }

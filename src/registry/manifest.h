@@ -33,6 +33,9 @@ int manifest_read(struct str json, struct str content_type, struct arena *arena,
 // "linux/arm64/v8" out of an image's configuration; empty when it does not say. ERR_INVALID when it is no JSON object.
 int manifest_config_platform(struct str json, struct arena *arena, struct str *out, struct error *err) MUST_CHECK;
 
+// Content that is not what its digest says is nobody's facts. Other algorithms than SHA-256 are not checked.
+bool manifest_has_digest(struct str content, struct str digest);
+
 // Is it the media type of a manifest or an index? Parameters do not count.
 bool manifest_is_media_type(struct str media_type);
 // Has a configuration of that type an operating system and an architecture?

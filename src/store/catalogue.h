@@ -56,6 +56,7 @@ int catalogue_tag_removed(struct store_conn *conn, struct str project, struct st
                           struct str request_id, struct error *err) MUST_CHECK;
 
 struct artifact_facts {
+  int64_t id; // of the artifact; 0 when it is found by the three below
   struct str project, repository, digest;
   struct str media_type, platform;
   enum artifact_kind kind;
@@ -63,8 +64,44 @@ struct artifact_facts {
 };
 // What the upstream said, where the catalogue did not know it. Inside a store_write.
 int catalogue_complete(struct store_conn *conn, const struct artifact_facts *facts, struct error *err) MUST_CHECK;
-// Does the catalogue lack facts of this artifact?
-int catalogue_incomplete(struct store_conn *conn, int64_t limit, struct arena *arena, struct artifact_facts **out,
-                         size_t *len, struct error *err) MUST_CHECK;
+// Artifacts with a higher id than `after_id` whose facts the catalogue lacks, by id.
+int catalogue_incomplete(struct store_conn *conn, int64_t after_id, int64_t limit, struct arena *arena,
+                         struct artifact_facts **out, size_t *len, struct error *err) MUST_CHECK;
+
+// ---- beside the registry (registry/walk.h) ----------------------------------------------------------------------------
+
+struct catalogue_name {
+  int64_t id;
+  struct str project, name; // "team-a", "web/api"
+};
+// Repositories of a project (empty: of all) with a higher id than `after_id`, by id.
+int catalogue_names_after(struct store_conn *conn, struct str project, int64_t after_id, int64_t limit,
+                          struct arena *arena, struct catalogue_name **out, size_t *len, struct error *err) MUST_CHECK;
+int catalogue_count_after(struct store_conn *conn, struct str project, int64_t after_id, int64_t *count,
+                          struct error *err) MUST_CHECK;
+// *id 0: we do not have it.
+int catalogue_repository_id(struct store_conn *conn, struct str project, struct str name, int64_t *id,
+                            struct error *err) MUST_CHECK;
+
+enum catalogue_repair_kind { REPAIR_SET_TAG, REPAIR_DROP_TAG, REPAIR_DROP_ARTIFACT, REPAIR_DROP_REPOSITORY };
+enum catalogue_repaired {
+  REPAIR_DONE,
+  REPAIR_CHANGED,    // the row is not what it was when the registry was asked: an event has been there
+  REPAIR_NO_PROJECT, // unknown, and it is not to be made
+};
+
+// What the registry says, put into the catalogue without an event; only where nothing has changed since it was asked.
+struct catalogue_repair {
+  enum catalogue_repair_kind kind;
+  struct str project, repository, tag;
+  struct str digest;       // SET_TAG: what the tag names in the registry; DROP_ARTIFACT: which
+  struct str known_digest; // SET_TAG of a tag that we have, DROP_TAG: what it named here; empty: we had none
+  int64_t known_pushed_us; // of the tag or artifact then
+  int64_t asked_us;        // when the registry was asked
+  bool create_project;     // SET_TAG
+  enum catalogue_repaired outcome;
+};
+// Inside a store_write. DROP_REPOSITORY drops an empty one only.
+int catalogue_repair(struct store_conn *conn, struct catalogue_repair *repair, struct error *err) MUST_CHECK;
 
 #endif

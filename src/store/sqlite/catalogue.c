@@ -240,16 +240,17 @@ static int read_facts(struct stmt *stmt, struct arena *arena, void *out, struct 
       .platform = stmt_text(stmt, 4, arena),
       .kind = (enum artifact_kind)stmt_i64(stmt, 5),
       .size_bytes = stmt_i64(stmt, 6),
+      .id = stmt_i64(stmt, 7),
   };
   return stmt_copied(stmt, err);
 }
 
-int catalogue_incomplete(struct store_conn *conn, int64_t limit, struct arena *arena, struct artifact_facts **out,
-                         size_t *len, struct error *err) {
+int catalogue_incomplete(struct store_conn *conn, int64_t after_id, int64_t limit, struct arena *arena,
+                         struct artifact_facts **out, size_t *len, struct error *err) {
   static const char sql[] =
-      "SELECT p.name, r.name, a.digest, a.media_type, a.platform, a.kind, a.size_bytes FROM artifact a "
+      "SELECT p.name, r.name, a.digest, a.media_type, a.platform, a.kind, a.size_bytes, a.id FROM artifact a "
       "JOIN repository r ON r.id = a.repository_id JOIN project p ON p.id = r.project_id WHERE "
-      "a.incomplete = 1 ORDER BY a.id LIMIT ?1";
+      "a.incomplete = 1 AND a.id > ?2 ORDER BY a.id LIMIT ?1";
   CLEANUP(stmt_end) struct stmt stmt = {0};
   void *rows;
   int rc = stmt_begin(conn, sql, &stmt, err);
@@ -259,6 +260,7 @@ int catalogue_incomplete(struct store_conn *conn, int64_t limit, struct arena *a
   if (rc != 0)
     return rc;
   stmt_bind_i64(&stmt, 1, limit);
+  stmt_bind_i64(&stmt, 2, after_id);
   rc = rows_read(&stmt, "list artifacts without facts", read_facts, sizeof(**out), arena, &rows, len, err);
   *out = rows;
   return rc;
