@@ -4,17 +4,24 @@
 #include <stdlib.h>
 
 #include "api/call.h"
+#include "api/change_desk.h"
 #include "api/feed.h"
 #include "api/rate_limit.h"
 #include "api/routes.h"
 #include "api/session.h"
+#include "auth/refusal.h"
 
-enum { ERROR_BODY_BYTES = 4 * ERROR_TEXT_BYTES };
+enum {
+  ERROR_BODY_BYTES = 4 * ERROR_TEXT_BYTES,
+  CHANGES_AT_ONCE = 2,    // of the registry: each holds a thread of the pool
+  CHANGE_WAIT_MS = 35000, // a little longer than a change waits for those before it (registry/change.h)
+};
 
 struct api {
   struct api_config config;
   size_t running; // loop thread
   struct rate_limit *test_limit;
+  struct change_desk *desk; // NULL: there is no registry to change
 };
 
 // A request on its way: loop, pool, loop. Lives in the request's arena.
@@ -78,8 +85,9 @@ static void hide_words(struct api_call *call, struct error *err) {
       status == 503 && !store_takes_events(call->config->store, reason, sizeof reason) ? LOG_DEBUG : LOG_ERROR;
   log_write(call->config->log, level, "api", call->request->request_id, "%.*s %.*s: %s",
             STR_ARG(call->request->head->method), STR_ARG(call->request->head->path), err->text);
-  if (status == 503) {
+  if (status == 503)
     call_header(call, "Retry-After", STR("1"));
+  if (status == 503 && !call->words_for_all) {
     error_set(err, err->code, "the server cannot do this now; try again");
   }
 }
@@ -94,7 +102,8 @@ static int call_identify(struct api_flight *flight, struct error *err) {
   int rc = auth_identify(call->config->auth, call->conn, authorization, &call->request->peer, call->arena,
                          &call->identity, &call->delay_ms, err);
   if (rc == ERR_UNAUTHORIZED)
-    session_note_refusal(call, call->identity.name);
+    auth_note_refusal(call->config->auth, call->config->store, call->request, call->identity.name,
+                      clock_wall_us(call->config->clock));
   if (rc == 0)
     rc = session_begin(call, err);
   flight->identified = rc == 0;
@@ -257,6 +266,15 @@ struct rate_limit *call_test_limit(struct api_call *call) {
   return call->api->test_limit;
 }
 
+struct change_desk *call_change_desk(struct api_call *call) {
+  return call->api->desk;
+}
+
+void api_close(struct api *api) {
+  if (api)
+    change_desk_close(api->desk);
+}
+
 size_t api_running(const struct api *api) {
   return api->running;
 }
@@ -269,10 +287,12 @@ struct api *api_new(const struct api_config *config, struct error *err) {
     return NULL;
   }
   api->config = *config;
+  const struct change_desk_config desk = {
+      .loop = config->loop, .changes = config->changes, .max_at_once = CHANGES_AT_ONCE, .wait_ms = CHANGE_WAIT_MS};
   api->test_limit = rate_limit_new(config->tests_per_minute, err);
-  if (api->test_limit)
+  if (api->test_limit && (!config->changes || (api->desk = change_desk_new(&desk, err)) != NULL))
     return api;
-  free(api);
+  api_free(api);
   return NULL;
 }
 
@@ -280,5 +300,6 @@ void api_free(struct api *api) {
   if (!api)
     return;
   rate_limit_free(api->test_limit);
+  change_desk_free(api->desk);
   free(api);
 }

@@ -16,6 +16,9 @@ enum { API_MAX_BODY_BYTES = 1024 * 1024 };
 
 struct api;
 struct feed;
+struct changes;
+struct registry_client_config;
+struct sync_job;
 
 struct api_config {
   struct loop *loop;       // serve
@@ -26,6 +29,10 @@ struct api_config {
   struct dispatch *dispatch;
   struct egress *egress;
   struct feed *feed;
+  // NULL: there is no upstream registry.
+  struct sync_job *sync;
+  struct changes *changes;
+  const struct registry_client_config *upstream;
   struct id_source *ids;
   const struct clock *clock;
   struct log *log;            // level settable through the API
@@ -48,6 +55,8 @@ struct api_config {
 };
 
 struct api *api_new(const struct api_config *config, struct error *err) MUST_CHECK;
+// The serve loop has ended: handlers that wait for it are told. Before the pool stops; NULL is fine.
+void api_close(struct api *api);
 void api_free(struct api *api);
 // Is this path one of ours: /api/..., /c/...
 bool api_owns(struct str path);

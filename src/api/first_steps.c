@@ -39,6 +39,9 @@ int first_steps_get(struct api_call *call, struct error *err) {
   // Who sees no project is at the beginning.
   if (rc == 0 && auth_allow(&call->identity, AUTH_READ_PROJECT, false, &ignored) == 0)
     rc = first_steps_read(call->conn, call->arena, &steps, err);
+  struct str registry = STR_EMPTY;
+  if (rc == 0)
+    rc = call_pull_host(call, &registry, err);
   if (rc != 0)
     return rc;
   struct json_writer w = call_json(call);
@@ -47,7 +50,7 @@ int first_steps_get(struct api_call *call, struct error *err) {
     write_delivery(&steps, &w);
   if (steps.project_id != 0)
     write_project(&steps, &w);
-  json_field_str(&w, "registry", str_of(call->config->registry_url));
+  json_field_str(&w, "registry", registry);
   if (steps.policy_id != 0)
     write_webhook(&steps, &w);
   json_object_end(&w);

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Harbor's views of the catalogue: repositories, artifacts, tags. Reading only: changes belong to the registry, until
-// the gateway stands in front of it.
-#include "api/routes.h"
+// Harbor's views of the catalogue: repositories, artifacts, tags. Reading only; repository_changes.c changes them.
+#include "api/catalogue_call.h"
 #include "base/utf8.h"
 #include "net/url.h"
-#include "store/catalogue.h"
 
 enum { UNPAGED_MAX_ROWS = 1000 };
 
@@ -22,8 +20,8 @@ static int repository_name(struct api_call *call, struct str *out, struct error 
   return error_set(err, ERR_BAD_REQUEST, "the repository's name is not percent-encoded text");
 }
 
-static int find_repository(struct api_call *call, enum auth_action action, struct project *project,
-                           struct repository *out, struct error *err) {
+int call_repository(struct api_call *call, enum auth_action action, struct project *project, struct repository *out,
+                    struct error *err) {
   struct str name;
   int rc = repository_name(call, &name, err);
 
@@ -32,19 +30,11 @@ static int find_repository(struct api_call *call, enum auth_action action, struc
   return rc != 0 ? rc : repository_get(call->conn, project->id, name, call->arena, out, err);
 }
 
-static int find_artifact(struct api_call *call, enum auth_action action, struct repository *repository,
-                         struct artifact *out, struct error *err) {
-  struct project project;
-  int rc = find_repository(call, action, &project, repository, err);
+int call_artifact(struct api_call *call, enum auth_action action, struct project *project,
+                  struct repository *repository, struct artifact *out, struct error *err) {
+  int rc = call_repository(call, action, project, repository, err);
 
   return rc != 0 ? rc : artifact_get(call->conn, repository->id, call->params[2], call->arena, out, err);
-}
-
-static int not_yet(const char *what, struct error *err) {
-  return error_set(err, ERR_NOT_IMPLEMENTED,
-                   "%s through this API is not implemented: do it in the registry, whose notification updates the "
-                   "catalogue",
-                   what);
 }
 
 // ---- repositories ---------------------------------------------------------------------------------------------------
@@ -109,21 +99,13 @@ int repositories_list_all(struct api_call *call, struct error *err) {
 int repositories_get(struct api_call *call, struct error *err) {
   struct project project;
   struct repository repository;
-  int rc = find_repository(call, AUTH_READ_PUBLIC, &project, &repository, err);
+  int rc = call_repository(call, AUTH_READ_PUBLIC, &project, &repository, err);
 
   if (rc != 0)
     return rc;
   struct json_writer w = call_json(call);
   write_repository(&repository, &w);
   return 0;
-}
-
-int repositories_delete(struct api_call *call, struct error *err) {
-  struct project project;
-  struct repository repository;
-  int rc = find_repository(call, AUTH_CHANGE_PROJECT, &project, &repository, err);
-
-  return rc != 0 ? rc : not_yet("deleting a repository", err);
 }
 
 // ---- artifacts ------------------------------------------------------------------------------------------------------
@@ -215,7 +197,7 @@ int artifacts_list(struct api_call *call, struct error *err) {
   if (rc == 0)
     rc = call_query_bool(call, "with_tag", true, &with_tags, err);
   if (rc == 0)
-    rc = find_repository(call, AUTH_READ_PUBLIC, &project, &repository, err);
+    rc = call_repository(call, AUTH_READ_PUBLIC, &project, &repository, err);
   if (rc == 0)
     rc = artifact_list(call->conn, repository.id, &query, call->arena, &artifacts, &len, &total, err);
   if (rc == 0)
@@ -231,13 +213,14 @@ int artifacts_list(struct api_call *call, struct error *err) {
 }
 
 int artifacts_get(struct api_call *call, struct error *err) {
+  struct project project;
   struct repository repository;
   struct artifact artifact;
   bool with_tags;
   int rc = call_query_bool(call, "with_tag", true, &with_tags, err);
 
   if (rc == 0)
-    rc = find_artifact(call, AUTH_READ_PUBLIC, &repository, &artifact, err);
+    rc = call_artifact(call, AUTH_READ_PUBLIC, &project, &repository, &artifact, err);
   if (rc != 0)
     return rc;
   struct json_writer w = call_json(call);
@@ -245,18 +228,11 @@ int artifacts_get(struct api_call *call, struct error *err) {
   return 0;
 }
 
-int artifacts_delete(struct api_call *call, struct error *err) {
-  struct repository repository;
-  struct artifact artifact;
-  int rc = find_artifact(call, AUTH_CHANGE_PROJECT, &repository, &artifact, err);
-
-  return rc != 0 ? rc : not_yet("deleting an artifact", err);
-}
-
 // ---- tags -----------------------------------------------------------------------------------------------------------
 
 int artifact_tags_list(struct api_call *call, struct error *err) {
   struct query query;
+  struct project project;
   struct repository repository;
   struct artifact artifact;
   struct catalogue_tag *tags;
@@ -265,7 +241,7 @@ int artifact_tags_list(struct api_call *call, struct error *err) {
   int rc = call_list_query(call, UNPAGED_MAX_ROWS, &query, err);
 
   if (rc == 0)
-    rc = find_artifact(call, AUTH_READ_PUBLIC, &repository, &artifact, err);
+    rc = call_artifact(call, AUTH_READ_PUBLIC, &project, &repository, &artifact, err);
   if (rc == 0)
     rc = tag_list(call->conn, repository.id, artifact.id, &query, call->arena, &tags, &len, &total, err);
   if (rc == 0)
@@ -278,20 +254,4 @@ int artifact_tags_list(struct api_call *call, struct error *err) {
     write_tag(&tags[i], repository.id, artifact.id, &w);
   json_array_end(&w);
   return 0;
-}
-
-int artifact_tags_create(struct api_call *call, struct error *err) {
-  struct repository repository;
-  struct artifact artifact;
-  int rc = find_artifact(call, AUTH_CHANGE_PROJECT, &repository, &artifact, err);
-
-  return rc != 0 ? rc : not_yet("creating a tag", err);
-}
-
-int artifact_tags_delete(struct api_call *call, struct error *err) {
-  struct repository repository;
-  struct artifact artifact;
-  int rc = find_artifact(call, AUTH_CHANGE_PROJECT, &repository, &artifact, err);
-
-  return rc != 0 ? rc : not_yet("deleting a tag", err);
 }

@@ -28,15 +28,17 @@ api_handler deliveries_list, deliveries_get, deliveries_redeliver, deliveries_st
     webhook_summary; // deliveries.c
 api_handler projects_list, projects_create, projects_head, projects_get, projects_update, projects_delete,
     projects_summary; // projects.c
-api_handler repositories_list, repositories_list_all, repositories_get, repositories_delete, artifacts_list,
-    artifacts_get, artifacts_delete, artifact_tags_list, artifact_tags_create, artifact_tags_delete; // repositories.c
-api_handler users_current, users_password;                                                           // users.c
-api_handler session_login, session_logout;                                                           // session.c
-api_handler tokens_list, tokens_create, tokens_delete;                                               // tokens.c
+api_handler repositories_list, repositories_list_all, repositories_get, artifacts_list, artifacts_get,
+    artifact_tags_list;                                                                        // repositories.c
+api_handler repositories_delete, artifacts_delete, artifact_tags_create, artifact_tags_delete; // repository_changes.c
+api_handler users_current, users_password;                                                     // users.c
+api_handler session_login, session_logout;                                                     // session.c
+api_handler tokens_list, tokens_create, tokens_delete;                                         // tokens.c
 api_handler system_info, system_health, system_ping, system_version, system_statistics, configurations_get,
     configurations_update, openapi_get, log_level_set; // system.c
 api_handler first_steps_get;                           // first_steps.c
 api_handler egress_get, egress_put;                    // egress_ranges.c
+api_handler sync_begin, sync_get, sync_stop;           // sync.c
 api_handler ingest_log_list, audit_log_list;           // logs.c
 
 #endif

@@ -80,8 +80,11 @@ static int notifications_enabled(struct api_call *call, bool *out, struct error 
 int system_info(struct api_call *call, struct error *err) {
   const struct api_config *config = call->config;
   bool known = call->identity.authenticated, enabled;
+  struct str registry = STR_EMPTY;
   int rc = notifications_enabled(call, &enabled, err);
 
+  if (rc == 0)
+    rc = call_pull_host(call, &registry, err);
   if (rc != 0)
     return rc;
   struct json_writer w = call_json(call);
@@ -100,7 +103,7 @@ int system_info(struct api_call *call, struct error *err) {
   if (known) {
     json_field_str(&w, "project_creation_restriction", STR("adminonly"));
     json_field_bool(&w, "read_only", false);
-    json_field_str(&w, "registry_url", str_of(config->registry_url));
+    json_field_str(&w, "registry_url", registry);
   }
   json_field_bool(&w, "self_registration", false);
   json_object_end(&w);

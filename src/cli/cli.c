@@ -8,13 +8,10 @@
 #include "cli/terminal.h"
 
 const struct cli_command *const cli_tables[] = {
-    cli_login_commands,         cli_project_commands,
-    cli_webhook_commands,       cli_webhook_change_commands,
-    cli_webhook_pause_commands, cli_webhook_test_commands,
-    cli_event_commands,         cli_delivery_commands,
-    cli_token_commands,         cli_egress_commands,
-    cli_log_commands,           cli_listen_commands,
-    cli_completion_commands,    NULL,
+    cli_login_commands,         cli_project_commands,      cli_webhook_commands,    cli_webhook_change_commands,
+    cli_webhook_pause_commands, cli_webhook_test_commands, cli_event_commands,      cli_delivery_commands,
+    cli_token_commands,         cli_egress_commands,       cli_log_commands,        cli_listen_commands,
+    cli_completion_commands,    cli_sync_commands,         cli_repository_commands, NULL,
 };
 
 #define EACH_COMMAND(table, command)                                         \

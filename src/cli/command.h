@@ -46,7 +46,7 @@ struct cli {
 extern const struct cli_command cli_login_commands[], cli_project_commands[], cli_webhook_commands[],
     cli_webhook_change_commands[], cli_webhook_pause_commands[], cli_webhook_test_commands[], cli_event_commands[],
     cli_delivery_commands[], cli_token_commands[], cli_egress_commands[], cli_log_commands[], cli_listen_commands[],
-    cli_completion_commands[];
+    cli_completion_commands[], cli_sync_commands[], cli_repository_commands[];
 // All of them, ended by NULL.
 extern const struct cli_command *const cli_tables[];
 

@@ -5,7 +5,7 @@
 #include "cli/command.h"
 
 // What `main` knows besides.
-static const char OTHER_COMMANDS[] = "serve user backup restore check compact key settings answers version help";
+static const char OTHER_COMMANDS[] = "serve user backup restore check compact key tls settings answers version help";
 static const char OTHER_CASES[] = "    'user ') words='passwd' ;;\n"
                                   "    'user passwd') words=' --data --password-stdin --help' ;;\n"
                                   "    'backup '*) words=' --data --help' ;;\n"
@@ -13,7 +13,9 @@ static const char OTHER_CASES[] = "    'user ') words='passwd' ;;\n"
                                   "    'check '*) words=' --data --catalogue --help' ;;\n"
                                   "    'compact '*) words=' --data --incremental --help' ;;\n"
                                   "    'key ') words='rotate' ;;\n"
-                                  "    'key rotate') words=' --data --help' ;;\n";
+                                  "    'key rotate') words=' --data --help' ;;\n"
+                                  "    'tls ') words='init' ;;\n"
+                                  "    'tls init') words=' --host --dir --port --days --help' ;;\n";
 
 static bool first_of_noun(const struct cli_command *const *table, const struct cli_command *command) {
   for (const struct cli_command *const *t = cli_tables; *t; t++)

@@ -38,8 +38,11 @@ static void put_value(struct buf *out, const struct json_object *value, enum jso
     for (size_t i = 0; i < json_array_len(value); i++) {
       const struct json_object *element = json_array_at(value, i);
       buf_put_c(out, i > 0 ? ", " : "");
+      struct str name; // of objects that have one: tags
       if (json_kind(element) == JSON_STRING)
         buf_put(out, json_str(element));
+      else if (json_kind(element) == JSON_OBJECT && json_get_str(element, "name", &name))
+        buf_put(out, name);
       else
         json_put_value(&w, element);
       w.need_comma = false;

@@ -118,17 +118,21 @@ def test_what_is_not_there_is_named(api, server, project):
     api.get(f"{repositories(project)}/app/artifacts/v9/tags", expect=404)
 
 
-def test_changes_are_501_with_what_to_do_and_rights_come_first(api, server, project):
+def test_changes_without_a_registry_are_412_with_what_to_do_and_rights_come_first(api, server, project):
     push(server, f"{project}/app", "v1")
     base = f"{repositories(project)}/app"
-    for method, path in (("DELETE", base), ("DELETE", f"{base}/artifacts/v1"), ("POST", f"{base}/artifacts/v1/tags"),
-                         ("DELETE", f"{base}/artifacts/v1/tags/v1")):
-        answer = api.request(method, path, expect=501)
-        assert answer.code == "NOT_IMPLEMENTED" and "registry" in answer.message
-        api.anonymous().request(method, path, expect=401)
-    for method, path in (("DELETE", f"{repositories(project)}/no"), ("DELETE", f"{base}/artifacts/v9"),
-                         ("POST", f"{base}/artifacts/v9/tags"), ("DELETE", f"{base}/artifacts/v9/tags/v9")):
-        api.request(method, path, expect=404)
+    for method, path, body in (("DELETE", base, None), ("DELETE", f"{base}/artifacts/v1", None),
+                               ("POST", f"{base}/artifacts/v1/tags", {"name": "v2"}),
+                               ("DELETE", f"{base}/artifacts/v1/tags/v1", None)):
+        answer = api.request(method, path, body, expect=412)
+        assert answer.code == "PRECONDITION" and "upstream.url" in answer.message
+        api.anonymous().request(method, path, body, expect=401)
+    for method, path, body in (("DELETE", f"{repositories(project)}/no", None), ("DELETE", f"{base}/artifacts/v9", None),
+                               ("POST", f"{base}/artifacts/v9/tags", {"name": "v2"}),
+                               ("DELETE", f"{base}/artifacts/v9/tags/v9", None),
+                               ("DELETE", f"{base}/artifacts/v1/tags/v9", None)):
+        api.request(method, path, body, expect=404)
+    assert "cannot be a tag" in api.post(f"{base}/artifacts/v1/tags", {"name": ".x"}, expect=400).message
     assert api.get(f"{base}/artifacts/v1").json["tags"][0]["name"] == "v1"
 
 

@@ -80,6 +80,7 @@ BODIES = {
     "createProject": {"project_name": "anonymous"},
     "testUnsavedWebhook": {"event_type": "PUSH_ARTIFACT"},
     "pauseWebhook": {"mode": "hold"},
+    "createTag": {"name": "v2"}, "beginSync": {},
 }
 
 
@@ -192,7 +193,8 @@ def test_every_operation_lists_the_refusals_that_any_may_meet():
     for operation in OPERATIONS:
         assert "401" in operation.value["responses"], operation.id
     request_only = {"ConfigurationsChange", "LogLevel", "PasswordChange", "TokenReq", "ProjectReq", "WebhookPolicyReq",
-                    "WebhookTargetReq", "WebhookTestReq", "SavedWebhookTestReq", "WebhookPauseReq", "WebhookResumeReq"}
+                    "WebhookTargetReq", "WebhookTestReq", "SavedWebhookTestReq", "WebhookPauseReq", "WebhookResumeReq",
+                    "SyncReq"}
     for name, schema in document["components"]["schemas"].items():
         if schema.get("type") == "object" and name not in request_only:
             assert "additionalProperties" in schema, f"{name} is open: {json.dumps(schema)[:200]}"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Repositories and artifacts, as the registry's notifications told them.
-import { keepPreviousData, useQuery } from "@tanstack/react-query";
+// Repositories and artifacts, as far as the server knows what the registry holds.
+import { keepPreviousData, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 
 import { client, dataOf, pageOf, type Schemas } from "./client";
 import { searchCondition, type ListQuery } from "./query";
@@ -60,5 +60,65 @@ export function useArtifacts(projectId: string, name: string, query: ListQuery) 
         }),
       ),
     placeholderData: keepPreviousData,
+  });
+}
+
+/** host[:port] that clients push to and pull from; empty while nobody has said it. */
+export function useRegistryHost() {
+  return useQuery({
+    queryKey: ["systeminfo"],
+    queryFn: () => dataOf(client.GET("/api/v2.0/systeminfo")),
+    select: (info) => info.registry_url ?? "",
+  });
+}
+
+function useForgetCatalogue() {
+  const queries = useQueryClient();
+  return () =>
+    Promise.all(
+      ["repositories", "repository", "artifacts", "project"].map((key) =>
+        queries.invalidateQueries({ queryKey: [key] }),
+      ),
+    );
+}
+
+export function useDeleteRepository(projectId: string, name: string) {
+  const queries = useQueryClient();
+  const onError = useForgetCatalogue(); // a part of it may be gone
+  // Not the repository itself: its page would find nothing before it is left.
+  const onSuccess = () => queries.invalidateQueries({ queryKey: ["repositories"] });
+  return useMutation({
+    mutationFn: () =>
+      dataOf(
+        client.DELETE("/api/v2.0/projects/{project_name_or_id}/repositories/{repository_name}", {
+          params: { path: repositoryPath(projectId, name) },
+        }),
+      ),
+    onError,
+    onSuccess,
+  });
+}
+
+/** Without a tag the artifact with all its tags, with one that tag alone. */
+export function useDeleteArtifact(projectId: string, name: string, digest: string) {
+  const onSettled = useForgetCatalogue();
+  return useMutation({
+    mutationFn: (tag: string | null) => {
+      const path = { ...repositoryPath(projectId, name), reference: digest };
+      return tag === null
+        ? dataOf(
+            client.DELETE(
+              "/api/v2.0/projects/{project_name_or_id}/repositories/{repository_name}/artifacts/{reference}",
+              { params: { path } },
+            ),
+          )
+        : dataOf(
+            client.DELETE(
+              "/api/v2.0/projects/{project_name_or_id}/repositories/{repository_name}/artifacts/{reference}/tags/{tag_name}",
+              { params: { path: { ...path, tag_name: tag } } },
+            ),
+          );
+    },
+    onSettled,
   });
 }

@@ -121,6 +121,15 @@ class Api:
         body = {"project_name": name, "metadata": {"public": "true" if public else "false"}}
         return self.post("/projects", body).location_id
 
+    def sync(self, **body):
+        """Begins a sync of the catalogue with the registry and waits for its end; its state."""
+        self.post("/harbinger/sync", body, expect=202)
+        return self.sync_ended()
+
+    def sync_ended(self):
+        return wait_until(lambda: (lambda state: None if state["running"] else state)(self.get("/harbinger/sync").json),
+                          "the sync has ended")
+
     def webhook(self, project, address, events=("PUSH_ARTIFACT",), name="hook", **fields):
         """Creates a policy with one target; its id. Fields of the target: auth_header, skip_cert_verify,
         payload_format, type, target (a dict over them); the others are the policy's."""

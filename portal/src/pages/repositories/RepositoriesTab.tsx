@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-import { Anchor, Group } from "@mantine/core";
+import { Anchor, Button, Group } from "@mantine/core";
+import { useState } from "react";
 import { Link } from "react-router-dom";
 
 import { useRepositories, type Repository } from "../../api/catalogue";
 import { useProject, useProjectId } from "../../api/projects";
 import { bytesWords } from "../../components/bytes";
 import { DataTable, type Column } from "../../components/DataTable";
+import { DeleteRepository } from "../../components/DeleteRepository";
 import { EmptyState } from "../../components/EmptyState";
 import { SearchBox } from "../../components/SearchBox";
 import { Time } from "../../components/Time";
@@ -48,11 +50,28 @@ const columns: Column<Repository>[] = [
   { title: "Changed", sort: "update_time", cell: (repository) => <Time at={repository.update_time} /> },
 ];
 
+function deletes(onAsk: (repository: Repository) => void): Column<Repository> {
+  return {
+    title: "Actions",
+    cell: (repository) => (
+      <Button
+        size="compact-xs"
+        variant="default"
+        aria-label={`Delete ${shortName(repository)}`}
+        onClick={() => onAsk(repository)}
+      >
+        Delete
+      </Button>
+    ),
+  };
+}
+
 export function RepositoriesTab() {
   const projectId = useProjectId();
   const project = useProject(projectId);
   const [query, setQuery] = useListQuery("name");
   const repositories = useRepositories(projectId, query);
+  const [asked, setAsked] = useState<Repository>();
   useTitle("Repositories", project.data?.name);
 
   return (
@@ -66,7 +85,7 @@ export function RepositoriesTab() {
       </Group>
       <DataTable
         label="Repositories"
-        columns={columns}
+        columns={[...columns, deletes(setAsked)]}
         data={repositories.data}
         error={repositories.error}
         isStale={repositories.isPlaceholderData}
@@ -89,6 +108,13 @@ export function RepositoriesTab() {
           )
         }
       />
+      {asked && (
+        <DeleteRepository
+          repository={asked}
+          onDeleted={() => setAsked(undefined)}
+          onClose={() => setAsked(undefined)}
+        />
+      )}
     </>
   );
 }
