@@ -181,13 +181,15 @@ static bool is_own(const struct reader *r, const struct fields *f) {
 static enum notification_outcome outcome_of(const struct reader *r, const struct fields *f, enum event_type *type) {
   if (f->id.len > ID_MAX_BYTES)
     return NOTIFICATION_MALFORMED;
+  if (is_own(r, f)) // what came through us is an event already, or was our own question
+    return NOTIFICATION_OWN;
   if (str_eq_c(f->action, "push")) {
     *type = EVENT_PUSH_ARTIFACT;
     return outcome_of_transfer(f, false);
   }
   if (str_eq_c(f->action, "pull")) {
     *type = EVENT_PULL_ARTIFACT;
-    return is_own(r, f) ? NOTIFICATION_OWN : outcome_of_transfer(f, true);
+    return outcome_of_transfer(f, true);
   }
   if (str_eq_c(f->action, "delete")) {
     *type = EVENT_DELETE_ARTIFACT;

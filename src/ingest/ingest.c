@@ -20,6 +20,7 @@ enum {
 
 struct source {
   struct str name, token;
+  bool behind_gateway;
 };
 
 struct ingest {
@@ -34,7 +35,9 @@ struct ingest {
   struct store *store;
   const struct log *log;
   struct log_pace not_taken;
+  struct log_pace direct; // writes past the gateway
   struct metric *outcomes[NOTIFICATION_OUTCOME_COUNT];
+  struct metric *direct_writes;
   size_t running;
   void (*on_committed)(void *ctx, const struct event *event);
   void *on_committed_ctx;
@@ -242,6 +245,22 @@ static void chunk_refused(struct flight *flight) {
   submit_next(flight);
 }
 
+// The event is made all the same; but nothing held it back, and a crash of the registry may lose the next one.
+static void report_direct(const struct flight *flight, const struct event *event) {
+  struct ingest *ingest = flight->ingest;
+
+  if (!flight->source->behind_gateway || event->type == EVENT_PULL_ARTIFACT)
+    return;
+  metric_add(ingest->direct_writes, 1);
+  if (log_pace(ingest->log, &ingest->direct))
+    log_write(ingest->log, LOG_WARN, "ingest", flight->request->request_id,
+              "%.*s/%.*s was changed past the gateway, by %.*s from %.*s with %.*s: let everybody use the gateway's "
+              "address, and let only Harbinger reach the registry",
+              STR_ARG(event->repository.project), STR_ARG(event->repository.name),
+              STR_ARG(event->actor.name.len ? event->actor.name : STR("somebody")), STR_ARG(event->client.address),
+              STR_ARG(event->client.user_agent.len ? event->client.user_agent : STR("an unnamed client")));
+}
+
 static void tell_committed(struct flight *flight) {
   struct ingest *ingest = flight->ingest;
 
@@ -251,6 +270,7 @@ static void tell_committed(struct flight *flight) {
     if (n->outcome != NOTIFICATION_EVENT)
       continue;
     flight->events++;
+    report_direct(flight, n->event);
     if (ingest->on_committed && n->event->type != EVENT_PULL_ARTIFACT)
       ingest->on_committed(ingest->on_committed_ctx, n->event);
   }
@@ -424,6 +444,7 @@ static int copy_sources(struct ingest *ingest, const struct ingest_config *confi
     struct source *source = &ingest->sources[i];
     source->name = arena_str(ingest->arena, str_of(config->sources[i].name));
     source->token = arena_str(ingest->arena, str_of(config->sources[i].token));
+    source->behind_gateway = config->sources[i].behind_gateway;
     if (!source->name.ptr || !source->token.ptr)
       return error_set(err, ERR_NO_MEMORY, "no memory for the sources of ingest");
     if (source->token.len < TOKEN_MIN_BYTES)
@@ -444,6 +465,9 @@ static void register_metrics(struct ingest *ingest, struct metrics *metrics) {
     ingest->outcomes[i] = metrics_counter(metrics, "harbinger_ingest_notifications_total", labels,
                                           "Notifications taken from registries, by what became of them.");
   }
+  if (metrics)
+    ingest->direct_writes = metrics_counter(metrics, "harbinger_ingest_direct_writes_total", "",
+                                            "Pushes and deletes of sources behind the gateway that went past it.");
 }
 
 static int configure(struct ingest *ingest, const struct ingest_config *config, struct error *err) {

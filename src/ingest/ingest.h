@@ -17,8 +17,9 @@ enum { INGEST_MAX_BODY_BYTES = 10 * 1024 * 1024, INGEST_MAX_EVENTS = 10000, INGE
 struct ingest;
 
 struct ingest_source {
-  const char *name;  // as configured; the one token for all is named "default"
-  const char *token; // bearer token, at least 16 bytes
+  const char *name;    // as configured; the one token for all is named "default"
+  const char *token;   // bearer token, at least 16 bytes
+  bool behind_gateway; // everybody should write through /v2/: who does not is reported
 };
 
 struct ingest_config {
@@ -28,8 +29,9 @@ struct ingest_config {
   const char *default_project;  // "library"
   const char *external_host;    // host[:port] of external_url; "": the notification's request.host
   size_t inline_body_bytes;     // 65536
-  // The User-Agent of our own questions to the registry (registry/facts.h): it notifies of them, too, and nobody pulled
-  // anything. Secret, so that nobody else pulls unseen. NULL or "": we ask nothing.
+  // The User-Agent of our own requests to the registry, questions (registry/facts.h) and what the gateway passes on alike: it
+  // notifies of them, too, and they are nobody's pull, or an event already. Secret, so that nobody else goes unseen. NULL or
+  // "": there are none.
   const char *own_user_agent;
 };
 

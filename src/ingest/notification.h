@@ -16,7 +16,7 @@ enum notification_outcome {
   NOTIFICATION_BLOB,
   NOTIFICATION_HEAD,
   NOTIFICATION_METHOD, // a pull that was no GET
-  NOTIFICATION_OWN,    // of our own question for what notifications leave out
+  NOTIFICATION_OWN,    // of our own request: a question, or what came through the gateway and is an event already
   NOTIFICATION_MOUNT,
   NOTIFICATION_TAG_OF_DELETE, // the event is that of the digest
   NOTIFICATION_REPOSITORY,    // a delete that names neither digest nor tag
@@ -42,7 +42,7 @@ struct notification_rules {
   struct str instance;        // the source's name in the configuration
   struct str default_project; // of names without a slash
   struct str external_host;   // empty: what the client asked for
-  struct str own_user_agent;  // a pull of that one is NOTIFICATION_OWN; empty: none is
+  struct str own_user_agent;  // a request of that one is NOTIFICATION_OWN; empty: none is
   int64_t received_us;        // for notifications without a time of their own
 };
 

@@ -265,7 +265,7 @@ static void test_who_and_where_are_taken_with_care(void **state) {
   assert_str(e->registry_host, "[2001:db8::1]:5000");
 }
 
-static void test_pulls_of_our_own_questions_are_nobodys(void **state) {
+static void test_what_we_asked_or_forwarded_ourselves_is_no_news(void **state) {
 #define PULL_BY(agent) \
   "{\"action\":\"pull\",\"target\":{" MANIFEST("") "},\"request\":{\"method\":\"GET\",\"useragent\":\"" agent "\"}}"
   struct notification_rules nothing_asked = RULES;
@@ -276,6 +276,10 @@ static void test_pulls_of_our_own_questions_are_nobodys(void **state) {
   assert_outcome(
       *state,
       "{\"action\":\"push\",\"target\":{" MANIFEST("") "},\"request\":{\"useragent\":\"Harbinger/1 (secret)\"}}",
+      NOTIFICATION_OWN);
+  assert_outcome(
+      *state,
+      "{\"action\":\"push\",\"target\":{" MANIFEST("") "},\"request\":{\"useragent\":\"Harbinger/1 (guess!)\"}}",
       NOTIFICATION_EVENT);
   nothing_asked.own_user_agent = STR_EMPTY;
   assert_int_equal(read_one(*state, &nothing_asked, PULL_BY("")).outcome, NOTIFICATION_EVENT);
@@ -398,7 +402,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_references_make_size_and_kind_of_an_image, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_references_are_the_children_of_an_index, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_who_and_where_are_taken_with_care, set_up, tear_down),
-      cmocka_unit_test_setup_teardown(test_pulls_of_our_own_questions_are_nobodys, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(test_what_we_asked_or_forwarded_ourselves_is_no_news, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_one_malformed_notification_does_not_spoil_the_others, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_an_envelope_that_is_none_is_refused_with_words, set_up, tear_down),
       cmocka_unit_test_setup_teardown(test_more_events_than_allowed_are_too_many, set_up, tear_down),

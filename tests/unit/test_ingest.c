@@ -60,7 +60,7 @@ static void on_committed(void *ctx, const struct event *event) {
 
 static struct ingest_config config_of_tests(void) {
   return (struct ingest_config){
-      .sources = {{"default", TOKEN_ALL}, {"east", TOKEN_EAST}},
+      .sources = {{.name = "default", .token = TOKEN_ALL}, {.name = "east", .token = TOKEN_EAST}},
       .sources_len = 2,
       .create_unknown_projects = true,
       .default_project = "library",
@@ -81,7 +81,11 @@ static void open_ingest(struct place *place, const struct ingest_config *config)
 }
 
 static void open_server(struct place *place) {
-  const struct http_server_handler handler = {place, on_body_limit, on_request, on_write_error, on_answered};
+  const struct http_server_handler handler = {.ctx = place,
+                                              .body_limit = on_body_limit,
+                                              .on_request = on_request,
+                                              .write_error = on_write_error,
+                                              .on_answered = on_answered};
   struct http_server_config config = {
       .backlog = 16,
       .max_connections = MAX_CONNECTIONS,

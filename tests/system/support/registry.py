@@ -26,14 +26,14 @@ def free_port():
 class Registry:
     """address is host:port. `notify`: URL of /ingest/distribution, or None."""
 
-    def __init__(self, folder, notify, token=INGEST_TOKEN, port=0):
+    def __init__(self, folder, notify, token=INGEST_TOKEN, port=0, deletes=True):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._log_lines, self._ready = [], queue.Queue()
         config = {
             "version": 0.1,
             "log": {"level": "info"},
-            "storage": {"filesystem": {"rootdirectory": str(self.folder / "storage")}, "delete": {"enabled": True}},
+            "storage": {"filesystem": {"rootdirectory": str(self.folder / "storage")}, "delete": {"enabled": deletes}},
             "http": {"addr": f"127.0.0.1:{port}"},
         }
         if notify:
