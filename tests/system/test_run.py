@@ -123,7 +123,7 @@ class Running:
         self.shows(r"Running; deliveries")
         self.url = self.shows(r"server +(http://127\.0\.0\.1:\d+)").group(1)
         self.shows(rf"portal +{re.escape(self.url)}/\s")
-        self.registry = self.shows(r"registry +(127\.0\.0\.1:\d+)").group(1)
+        self.registry = self.shows(r"behind it +(127\.0\.0\.1:\d+)").group(1)
         return self
 
     def ctrl_c(self):
@@ -185,7 +185,7 @@ def test_once_pushes_an_image_and_shows_its_delivery_with_the_latency(tree):
     done = tree.run("--once")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
-    assert re.search(r"PUSH_ARTIFACT +127\.0\.0\.1:\d+/demo/hello:latest, \d+\.\d ms after it happened", done.stdout)
+    assert re.search(r"PUSH_ARTIFACT +127\.0\.0\.1:\d+/demo/hello:latest  by admin, \d+\.\d ms after it happened", done.stdout)
     assert len(re.findall(r"^  \S*(?:harbinger login|harbinger delivery ls|skopeo) ", done.stdout, re.MULTILINE)) == 3
     password = (tree.data / "admin-password").read_text().strip()
     assert password not in done.stdout  # it is shown on terminals only
@@ -401,7 +401,7 @@ def test_clean_removes_what_it_made(tree):
 
 def test_other_arguments_are_refused_with_the_usage(tree):
     done = tree.run("--twice")
-    assert done.returncode == 2 and done.stderr == "usage: ./run [--once | --clean]\n"
+    assert done.returncode == 2 and done.stderr == "usage: ./run [--tls] [--once] | --clean\n"
     assert "./run --once" in tree.run("--help").stdout
 
 
