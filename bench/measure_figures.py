@@ -60,8 +60,8 @@ BARS = [
         lambda v: v["harbinger_http_drain"] / v["bullmq_http_drain"], lambda v: 3, True),
     at_most("commit to receiver at 100 events/s, p99, HTTP", "ms", "harbinger_http_commit_p99", 5, scaled=True),
     at_most("commit to receiver at 100 events/s, p99, HTTPS", "ms", "harbinger_https_commit_p99", 5, scaled=True),
-    Bar("acknowledgement at 100 events/s, p99, against fdatasync p50", "x",
-        lambda v: v["harbinger_http_ack_p99"] / v["disk_1k_p50"], lambda v: 4),
+    Bar("acknowledgement at 100 events/s, p99, against fdatasync p50 at the same pace", "x",
+        lambda v: v["harbinger_http_ack_p99"] / v["disk_paced_p50"], lambda v: 4),
     at_most("a new TLS connection, resumed, CPU", "ms", "resumed_cpu", 0.3, scaled=True),
     at_most("RSS, idle", "MiB", "rss_idle", 20),
     at_most("RSS, {backlog} waiting over {targets} targets, half of them down", "MiB", "backlog_rss", 64),
@@ -88,9 +88,10 @@ def judge(figures, sizes):
     return rows
 
 
-def check_peers(figures):
-    """[{peer, expected, value, well}]; expected: what was measured before, at the speed of this run's machine."""
+def check_peers(figures, quick):
+    """[{peer, expected, value, well}]; expected: what was measured before, at the speed of this run's machine. well:
+    None in a quick run, whose few events are over before a peer runs as fast as it can."""
     values = Values(figures)
     return [{"peer": label, "expected": then / values.scale, "value": values[name],
-             "well": values[name] >= then / values.scale}
+             "well": None if quick else values[name] >= then / values.scale}
             for name, (label, then) in PEERS_THEN.items() if name in values]

@@ -13,6 +13,7 @@ MORE = [
     ("disk_1k_rate", "raw log: appends of 1 KiB + fdatasync (/s)"),
     ("disk_1k_p50", "the same, one of them, p50 (ms)"),
     ("disk_paced_p50", "the same at 100/s, p50 (ms)"),
+    ("disk_paced_p99", "the same at 100/s, p99 (ms)"),
     ("disk_32k_rate", "raw log: appends of 32 KiB + fdatasync (/s)"),
     ("raw_resumed_cpu", "raw client: a new TLS connection, resumed, and a request (us of CPU)"),
     ("ingest_alone", "Harbinger: durable ingest alone (events/s)"),
@@ -20,6 +21,8 @@ MORE = [
     ("harbinger_http_ingest", "Harbinger: durable ingest while delivering (events/s)"),
     ("harbinger_http_ack_p50", "Harbinger: acknowledgement at 100/s, p50 (ms)"),
     ("harbinger_http_ack_p99", "Harbinger: acknowledgement at 100/s, p99 (ms)"),
+    ("harbinger_http_ack_rush", "the same against one append of 1 KiB + fdatasync after the other, p50 (x)"),
+    ("disk_paced_rush", "the bare append at 100/s, p99, against that (x)"),
     ("bullmq_http_ack_p99", "BullMQ: acknowledgement at 100/s, p99 (ms)"),
     ("harbinger_http_commit_p50", "Harbinger: commit to receiver at 100/s, p50 (ms)"),
     ("harbinger_http_commit_p99", "Harbinger: commit to receiver at 100/s, p99 (ms)"),
@@ -99,8 +102,9 @@ def more(figures):
 
 def peers(rows):
     lines = ["| peer | must do at least | did | |", "| --- | ---: | ---: | --- |"]
-    return lines + [f"| {row['peer']} (/s) | {number(row['expected'])} | {number(row['value'])} | "
-                    f"{'as it can' if row['well'] else '**below**'} |" for row in rows]
+    words = {True: "as it can", False: "**below**", None: "not judged: too short a run"}
+    return lines + [f"| {row['peer']} (/s) | {number(row['expected'])} | {number(row['value'])} | {words[row['well']]} |"
+                    for row in rows]
 
 
 def whole(result):
@@ -114,7 +118,7 @@ def whole(result):
                          ("More", more(result["figures"])), ("Are the peers well", peers(result["peers"]))):
         if len(lines) > 2:
             text += ["", f"{title}:", "", *lines]
-    ill = [row["peer"] for row in result["peers"] if not row["well"]]
+    ill = [row["peer"] for row in result["peers"] if row["well"] is False]
     if ill:
         text += ["", f"**Invalid:** {'; '.join(ill)}: below what was measured before, scaled by this run's raw client. "
                  "Something else ran, or the peer is set up worse than it can be."]

@@ -14,6 +14,7 @@ from measure_server import INGEST, Server
 from measure_tools import Receiver, percentile
 
 PACED_RATE = 100
+RESUMED_RATE = 1000  # below what either way of connecting can do
 
 
 class Harbinger(Server):
@@ -59,7 +60,9 @@ def measure_harbinger(tools, folder, scale, out, tls):
     fast, out[f"{key}_cpu"] = flow(tools, folder, server, receiver, scale.events)
     recorded = server.recorded()
     if tls:
-        measure_resumed(tools, folder, server, scale, out)
+        measure_resumed(tools, folder, server, receiver, scale, out)
+    else:
+        out["harbinger_http_ack_rush"] = slow.p99_ms / out["disk_1k_p50"]
     server.stop()
     arrivals = receiver.stop()
     take_paced(key, slow, arrivals, out)
@@ -68,20 +71,27 @@ def measure_harbinger(tools, folder, scale, out, tls):
                zip(arrivals.numbers, arrivals.seqs, arrivals.at_us) if slow.has(number)]
     out[f"{key}_commit_p50"], out[f"{key}_commit_p99"] = percentile(commits, 0.5), percentile(commits, 0.99)
     out[f"{key}_flow"], out[f"{key}_ingest"] = arrivals.per_second(fast), fast.per_second
-    out[f"{key}_twice"] = len(arrivals) - warm.count - slow.count - fast.count
+    out[f"{key}_twice"] = len(arrivals) - len(set(arrivals.numbers))
 
 
-def measure_resumed(tools, folder, server, scale, out):
-    """What a delivery costs over a new, resumed connection each, less what it costs over one that is kept."""
+def cpu_of_each(tools, folder, server, receiver, events, project):
+    """Microseconds of an event at a pace that leaves nothing waiting, in which all have the same company."""
+    arrived, done, cpu_s = receiver.count(), server.succeeded(), measure_tools.cpu_s(server.pids())
+    tools.load(folder, server.port, INGEST, events, rate=RESUMED_RATE, base=project)
+    receiver.wait_count(arrived + events)
+    server.wait_succeeded(done + events)
+    return (measure_tools.cpu_s(server.pids()) - cpu_s) * 1e6 / events
+
+
+def measure_resumed(tools, folder, server, receiver, scale, out):
+    """What a delivery costs over a new, resumed connection each, less what it costs over one that is kept, both at one
+    pace: how many events share a commit depends on it, and that is no cost of a connection."""
     closing = Receiver(tools, folder, tls=True, close=True)
     server.add_webhooks([closing.address], first=1)
-    done, cpu_s, events = server.succeeded(), measure_tools.cpu_s(server.pids()), scale.resumed_events
-    tools.load(folder, server.port, INGEST, events, base=1)
-    closing.wait_count(events)
-    server.wait_succeeded(done + events)
-    each_us = (measure_tools.cpu_s(server.pids()) - cpu_s) * 1e6 / events
-    out["resumed_share"] = closing.resumed() / events
-    out["resumed_cpu"] = (each_us - out["harbinger_https_cpu"]) / 1e3
+    kept_us = cpu_of_each(tools, folder, server, receiver, scale.resumed_events, 0)
+    new_us = cpu_of_each(tools, folder, server, closing, scale.resumed_events, 1)
+    out["resumed_share"] = closing.resumed() / scale.resumed_events
+    out["resumed_cpu"] = (new_us - kept_us) / 1e3
     closing.stop()
 
 
@@ -169,6 +179,7 @@ def measure_limit(tools, folder, scale, out):
         if not close:
             take_paced(key, slow, arrivals, out)
     for key, size, rate in (("disk_1k", 1024, 0), ("disk_32k", 32 * 1024, 0), ("disk_paced", 1024, PACED_RATE)):
-        result = tools.disk(folder, size, scale.disk_s, rate)
+        result = tools.disk(folder, size, int(scale.paced_s) if rate else scale.disk_s, rate)
         out[f"{key}_rate"], out[f"{key}_p50"], out[f"{key}_p99"] = (result["per_second"], result["p50_us"] / 1e3,
                                                                   result["p99_us"] / 1e3)
+    out["disk_paced_rush"] = out["disk_paced_p99"] / out["disk_1k_p50"]
