@@ -13,7 +13,7 @@ PAGE = TOP / "docs" / "operating.md"
 ALERTS = TOP / "docs" / "operating" / "alerts.yaml"
 BOARD = TOP / "docs" / "operating" / "grafana.json"
 
-SERVER = {"settings": {"metrics.open": True}}
+SERVER = {"settings": {"metrics.open": True, "upstream.url": "http://127.0.0.1:9"}}  # a gateway, for its metrics
 
 # Of PromQL: what is no name of a metric.
 WORDS = {"and", "or", "unless", "on", "ignoring", "by", "without", "group_left", "group_right", "bool", "offset", "sum", "rate",
