@@ -11,6 +11,7 @@ from support.api import Api
 from support.registry import Registry, envelope, free_port, notification
 from support.server import binary
 from support.session_client import SessionClient
+from support.upstream import FalseRegistry, reply
 from support.waiting import BOUND_S, wait_until
 
 OPERATIONS = (("DELETE", "", None), ("DELETE", "/artifacts/v1", None), ("POST", "/artifacts/v1/tags", {"name": "v2"}),
@@ -108,6 +109,25 @@ def test_a_tag_that_the_registry_cannot_delete_is_501_with_what_else_to_do(world
     assert "status 400" in answer.message and "Delete the artifact" in answer.message
     assert world.tags("one") == {"v1": images.digest(image)} and world.events("one", "DELETE_ARTIFACT") == []
     assert world.api.get("/harbinger/audit", query={"q": f"request_id={answer.header('X-Request-Id')}"}).json == []
+
+
+def test_a_registry_that_deletes_tags_keeps_the_artifact(new_server):
+    digest = "sha256:" + "5" * 64
+    registry = FalseRegistry()
+    try:
+        registry.on("HEAD /v2/team/app/manifests/", reply(200, headers={"Docker-Content-Digest": digest}))
+        registry.on("DELETE /v2/team/app/manifests/v1", reply(202))
+        server = new_server(settings={"upstream.url": registry.url})
+        for tag in ("v1", "v2"):
+            server.ingest(envelope(notification(repository="team/app", tag=tag, digest=digest)))
+        api = Api(server)
+        answer = api.delete("/projects/team/repositories/app/artifacts/v1/tags/v1")
+        assert audit(api, answer)[:2] == ("delete", "tag")
+        (artifact,) = api.get("/projects/team/repositories/app/artifacts").json
+        assert artifact["digest"] == digest and [tag["name"] for tag in artifact["tags"]] == ["v2"]
+        assert [one["type"] for one in api.get("/projects/team/events").json] == ["PUSH_ARTIFACT"] * 2
+    finally:
+        registry.close()
 
 
 def test_a_deleted_repository_goes_artifact_by_artifact(world, images):

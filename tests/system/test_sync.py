@@ -244,13 +244,14 @@ def test_a_stopped_sync_keeps_what_it_has_read(new_server, fake, api_of):
     assert state["running"] and state["what"] == "reading the registry"
     out, _ = cli(api, "sync", "--stop")
     assert "kept" in out
+    api.delete(PATH)  # it ends with the answer that it waits for
     registry.gate.set()
     state = api.sync_ended()
     assert "interrupted" in state["error"]
     assert number(server, "SELECT count(*) FROM tag") == 150
     assert api.sync()["counts"]["resumed"]
     assert number(server, "SELECT count(*) FROM tag") == 300
-    assert ["sync", "stop", "sync"] == [entry["operation"] for entry in api.get(
+    assert ["sync", "stop", "stop", "sync"] == [entry["operation"] for entry in api.get(
         "/harbinger/audit?q=kind%3Dcatalogue&sort=id").json]
 
 
