@@ -37,6 +37,7 @@ struct stream_tls {
   bool handshaken;
   bool verify;
   bool broken;     // after a fatal error nothing may be sent, not even close_notify
+  bool unseen;     // a read behind the one that was answered found an end, or an error, which the next one tells
   bool maybe_more; // the last read did not run dry, so whole records may wait inside OpenSSL
   char host[TLS_HOST_BYTES];
   char peer_name[STREAM_PEER_NAME_BYTES]; // a name in a refused certificate, for the words
@@ -443,6 +444,7 @@ enum stream_result stream_read(struct stream *stream, char *out, size_t size, si
   stream->tls->call_bytes = 0;
   int rc = SSL_read_ex(stream->tls->ssl, out, size, got);
   stream->tls->maybe_more = rc == 1;
+  stream->tls->unseen = false;
   if (rc == 1)
     stream->tls->idle_bytes = 0;
   return rc == 1 ? STREAM_OK : stream_tls_result(stream, rc, err);
@@ -450,10 +452,12 @@ enum stream_result stream_read(struct stream *stream, char *out, size_t size, si
 
 enum stream_result stream_read_piece(struct stream *stream, char *out, size_t size, size_t *got, struct error *err) {
   enum stream_result result = stream_read(stream, out, size, got, err);
-  struct error ignored; // whatever ends the connection is there to be seen by the next read
+  struct error ignored;
   while (result == STREAM_OK && stream->tls && size - *got >= STREAM_RECORD_BYTES) {
     size_t more;
-    if (stream_read(stream, out + *got, size - *got, &more, &ignored) != STREAM_OK)
+    enum stream_result further = stream_read(stream, out + *got, size - *got, &more, &ignored);
+    stream->tls->unseen = further != STREAM_OK && further != STREAM_WANT_READ;
+    if (further != STREAM_OK)
       break;
     *got += more;
   }
@@ -487,7 +491,7 @@ enum stream_result stream_write(struct stream *stream, struct str data, size_t *
 
 bool stream_pending(const struct stream *stream) {
   const struct stream_tls *tls = stream->tls;
-  return tls && (SSL_pending(tls->ssl) > 0 || (tls->maybe_more && SSL_has_pending(tls->ssl)));
+  return tls && (tls->unseen || SSL_pending(tls->ssl) > 0 || (tls->maybe_more && SSL_has_pending(tls->ssl)));
 }
 
 bool stream_resumed(const struct stream *stream) {

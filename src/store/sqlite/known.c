@@ -76,6 +76,7 @@ int known_project(struct store_conn *conn, struct str name, struct known_project
     found.name_len = name.len;
     memcpy(found.name, name.ptr, name.len);
     *place = found;
+    conn->changes->counts.known = true; // the row may be of this transaction
   }
   *out = place;
   return 0;

@@ -7,6 +7,7 @@
 
 struct mover {
   struct store *store;
+  struct store_conn *conn;
   pthread_t thread;
   pthread_mutex_t lock;
   pthread_cond_t asked;
@@ -15,23 +16,18 @@ struct mover {
   int moved; // written before MOVER_MOVED, read after it
 };
 
-// A connection for each move: none holds the file while nothing is to be done. A failure is the writer's to find, which
-// moves the rest itself and knows what to do about it.
-static int move_log(struct store *store) {
+// A failure is the writer's to find, which moves the rest itself and knows what to do about it.
+static int move_log(struct store *store, struct store_conn *conn) {
   static const char look[] = "PRAGMA user_version"; // before it has read SQLite does not know that there is a log
-  struct store_conn *conn;
   struct error err;
   int in_log = 0, moved = 0;
   int64_t began_us = clock_mono_us(store->clock), version;
 
-  if (conn_open(store, store->path, CONN_READER, &conn, &err) != 0)
-    return 0;
   FAULT_POINT("store.move.before");
   int rc = conn_number(conn, look, 0, &version, &err);
   if (rc == 0)
     rc = sqlite3_wal_checkpoint_v2(conn->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &in_log, &moved);
   FAULT_POINT("store.move.after");
-  conn_close(conn);
   metric_observe(store->metrics.move_seconds, (double)(clock_mono_us(store->clock) - began_us) / (double)US_PER_S);
   return rc == SQLITE_OK && moved > 0 ? moved : 0;
 }
@@ -50,7 +46,7 @@ static void *mover_main(void *arg) {
 
   while (wait_for_work(mover)) {
     (void)atomic_fetch_add(&mover->store->moving, 1);
-    mover->moved = move_log(mover->store);
+    mover->moved = move_log(mover->store, mover->conn);
     (void)atomic_fetch_sub(&mover->store->moving, 1);
     atomic_store(&mover->state, MOVER_MOVED);
   }
@@ -83,7 +79,13 @@ struct mover *mover_start(struct store *store, struct error *err) {
   }
   mover->store = store;
   atomic_init(&mover->state, MOVER_RESTS);
-  if (begin(mover, err) != 0) {
+  // One for all moves: opened by name later it might be another file by then.
+  int rc = conn_open(store, store->path, CONN_READER, &mover->conn, err);
+  if (rc == 0 && begin(mover, err) != 0) {
+    conn_close(mover->conn);
+    rc = (int)err->code;
+  }
+  if (rc != 0) {
     free(mover);
     return NULL;
   }
@@ -101,6 +103,7 @@ void mover_stop(struct mover *mover) {
   (void)pthread_join(mover->thread, NULL);
   (void)pthread_cond_destroy(&mover->asked);
   (void)pthread_mutex_destroy(&mover->lock);
+  conn_close(mover->conn);
   free(mover);
 }
 
