@@ -114,7 +114,8 @@ void gateway_handle(struct gateway *gateway, struct http_request *request) {
     answer_error(gateway, request, OCI_UNSUPPORTED, 0, words);
     return;
   }
-  if (gateway->visits.count + gateway->relays.count >= gateway->config.max_streams) {
+  // Those whose refusal is held back cost a timer: they must not keep others out.
+  if (gateway->visits.count - gateway->held + gateway->relays.count >= gateway->config.max_streams) {
     answer_error(gateway, request, OCI_TOOMANYREQUESTS, 0,
                  "this gateway serves as many requests as gateway.max_streams allows; try again");
     return;

@@ -19,6 +19,7 @@ struct gateway {
   struct header_rules rules;
   struct str registry_host; // empty: the request's Host
   struct list visits;       // struct visit.node: requests that no relay has taken over yet
+  size_t held;              // of the visits: refused, and held back for a while
   struct list relays;       // struct relay.node
   size_t collected_bytes;   // of manifests being read
   _Atomic int pulls;        // events of pulls on their way to the store

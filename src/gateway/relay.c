@@ -386,7 +386,9 @@ static bool is_redirect(const struct http_head *head) {
 static void on_head(void *ctx, const struct http_result *result) {
   struct relay *relay = ctx;
 
-  upstream_saw(relay->gateway, &result->peer);
+  // Where it redirects to is not ours: what is ours nobody may send webhooks to, nor be redirected to.
+  if (url_same_origin(&relay->url, &relay->gateway->rules.upstream))
+    upstream_saw(relay->gateway, &result->peer);
   if (is_redirect(result->head) && relay_redirect(relay, result->head))
     return;
   // Distribution announces the blob's length with it and sends some words: that would be a cut answer.
@@ -482,7 +484,12 @@ static int relay_call(struct relay *relay, struct error *err) {
       .stream = &stream,
   };
   relay->call = http_client_start(config->client, &params, err);
-  return relay->call ? 0 : (int)err->code;
+  if (!relay->call)
+    return (int)err->code;
+  // What was done perhaps is not done again unasked (RFC 9110 9.2.2): the end of an upload would not find it any more.
+  if (str_eq_c(relay->method, "PUT") || str_eq_c(relay->method, "DELETE"))
+    http_call_once(relay->call);
+  return 0;
 }
 
 // ---- start ------------------------------------------------------------------------------------------------------------

@@ -46,7 +46,8 @@ struct upstream_words upstream_judge(struct gateway *gateway, struct str request
 }
 
 void upstream_saw(struct gateway *gateway, const struct address *peer) {
-  if (peer->family == 0 || !gateway->config.on_peer || address_eq(peer, &gateway->peer))
+  if (peer->family == 0 || !gateway->config.on_peer ||
+      (address_eq(peer, &gateway->peer) && peer->port == gateway->peer.port))
     return;
   gateway->peer = *peer;
   gateway->config.on_peer(gateway->config.ctx, peer);

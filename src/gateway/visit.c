@@ -163,7 +163,10 @@ static void visit_go_on(struct visit *visit) {
 }
 
 static void visit_delayed(struct loop_timer *timer) {
-  visit_go_on(CONTAINER_OF(timer, struct visit, delayed));
+  struct visit *visit = CONTAINER_OF(timer, struct visit, delayed);
+
+  visit->gateway->held--;
+  visit_go_on(visit);
 }
 
 static void visit_judged(struct visit *visit) {
@@ -173,6 +176,7 @@ static void visit_judged(struct visit *visit) {
     visit_go_on(visit);
     return;
   }
+  visit->gateway->held++;
   visit->delayed.on_fire = visit_delayed;
   loop_timer_set(loop, &visit->delayed, loop_now_us(loop) + visit->delay_ms * US_PER_MS);
 }

@@ -150,6 +150,19 @@ def test_redirects_are_followed_when_configured_and_without_our_credentials(new_
     assert "authorization" not in other_host.requests[-1].headers
 
 
+def test_where_a_registry_redirects_to_stays_an_address_like_any_other(new_gateway, false_registry):
+    # On an address of its own: what is the registry's own nobody may be redirected to.
+    store = FalseRegistry(host="127.0.0.2")
+    try:
+        oci = Oci(new_gateway(false_registry.url, settings={"gateway.redirects": "follow"}))
+        false_registry.on("GET /v2/", reply(307, headers={"Location": f"{store.url}/bucket/key"}))
+        store.on("GET /bucket/key", reply(200, CONTENT))
+        for _ in range(3):
+            assert oci.get(f"/v2/team/app/blobs/{DIGEST}").body == CONTENT
+    finally:
+        store.close()
+
+
 def test_redirects_without_end_are_given_up(lied_to, false_registry):
     oci = Oci(lied_to)
     false_registry.on("GET /v2/", reply(302, headers={"Location": f"/v2/team/app/blobs/{DIGEST}"}))

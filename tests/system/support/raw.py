@@ -28,15 +28,15 @@ def read_head(connection):
 class Raw:
     """receive_bytes: the receive buffer of each connection, to have a sender stop in the middle of a body."""
 
-    def __init__(self, script, receive_bytes=None):
+    def __init__(self, script, receive_bytes=None, host="127.0.0.1"):
         self._script = script
         self._listener = socket.socket()
         if receive_bytes:
             self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
-        self._listener.bind(("127.0.0.1", 0))
+        self._listener.bind((host, 0))
         self._listener.listen(64)
         self.port = self._listener.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://{host}:{self.port}"
         self.connections = 0
         threading.Thread(target=self._accept, daemon=True).start()
 

@@ -63,9 +63,9 @@ def raw(data):
 
 
 class FalseRegistry:
-    def __init__(self):
+    def __init__(self, host="127.0.0.1"):
         self.requests, self._on, self._lock = [], {}, threading.Condition()
-        self._raw = Raw(self._serve)
+        self._raw = Raw(self._serve, host=host)
         self.url, self.port = self._raw.url, self._raw.port
 
     def on(self, beginning, answer):
