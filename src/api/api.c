@@ -13,7 +13,6 @@
 
 enum {
   ERROR_BODY_BYTES = 4 * ERROR_TEXT_BYTES,
-  CHANGES_AT_ONCE = 2,    // of the registry: each holds a thread of the pool
   CHANGE_WAIT_MS = 35000, // a little longer than a change waits for those before it (registry/change.h)
 };
 
@@ -288,7 +287,7 @@ struct api *api_new(const struct api_config *config, struct error *err) {
   }
   api->config = *config;
   const struct change_desk_config desk = {
-      .loop = config->loop, .changes = config->changes, .max_at_once = CHANGES_AT_ONCE, .wait_ms = CHANGE_WAIT_MS};
+      .loop = config->loop, .changes = config->changes, .max_at_once = config->max_changes, .wait_ms = CHANGE_WAIT_MS};
   api->test_limit = rate_limit_new(config->tests_per_minute, err);
   if (api->test_limit && (!config->changes || (api->desk = change_desk_new(&desk, err)) != NULL))
     return api;

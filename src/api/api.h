@@ -33,6 +33,7 @@ struct api_config {
   struct sync_job *sync;
   struct changes *changes;
   const struct registry_client_config *upstream;
+  size_t max_changes; // of the registry at once, 2: each holds a thread of the pool
   struct id_source *ids;
   const struct clock *clock;
   struct log *log;            // level settable through the API

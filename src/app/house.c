@@ -110,10 +110,12 @@ static void tell_health(struct house *house) {
   } while (healthy != store_healthy(house->store, reason, sizeof(reason))); // the writer told otherwise meanwhile
 }
 
-// Each holds a pool thread while its receiver thinks: one is left for everybody else.
-static size_t max_trials(const struct config *c) {
+enum { MAX_REGISTRY_CHANGES = 2 }; // through the API, at once
+
+// What holds a pool thread while somebody else thinks: one is left for everybody else.
+static size_t spare_threads(const struct config *c, int64_t wanted) {
   int64_t spare = c->pool_threads > 1 ? c->pool_threads - 1 : 1;
-  return (size_t)(c->api_webhook_tests_at_once < spare ? c->api_webhook_tests_at_once : spare);
+  return (size_t)(wanted < spare ? wanted : spare);
 }
 
 static int start_sender(struct house *house, struct error *err) {
@@ -137,7 +139,7 @@ static int start_sender(struct house *house, struct error *err) {
       .probe_min_ms = c->breaker_probe_min_ms,
       .probe_max_ms = c->breaker_probe_max_ms,
       .rescan_ms = c->delivery_rescan_ms,
-      .max_trials = max_trials(c),
+      .max_trials = spare_threads(c, c->api_webhook_tests_at_once),
       .portal_url = c->portal_url[0] ? c->portal_url : c->external_url,
       .user_agent = "Harbinger/" HARBINGER_VERSION,
   };
@@ -259,6 +261,7 @@ static int start_api(struct house *house, struct error *err) {
       .feed = house->feed,
       .sync = house->sync,
       .changes = house->changes,
+      .max_changes = spare_threads(house->config, MAX_REGISTRY_CHANGES),
       .upstream = house->upstream.upstream_url ? &house->upstream : NULL,
       .ids = house->ids,
       .clock = &house->clock,

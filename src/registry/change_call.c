@@ -17,6 +17,8 @@ enum {
   STATUS_FORBIDDEN = 403,
   STATUS_NOT_FOUND = 404,
   STATUS_INTERNAL = 500,
+  STATUS_BAD_GATEWAY = 502,
+  STATUS_GATEWAY_TIMEOUT = 504,
   MAX_FORWARD_HEADERS = 3,
 };
 
@@ -48,6 +50,16 @@ static void keep_answer(struct ask *ask, const struct http_result *result) {
   ask->result.answer = &ask->answer;
 }
 
+// Nobody knows what becomes of it, until upstream_timeout has passed.
+static void lose(struct ask *ask) {
+  struct work *work = ask->work;
+  int64_t until_us = ask->forwarded_us + work->changes->config.upstream_timeout_ms * US_PER_MS;
+
+  work->lost++;
+  if (until_us > work->hold_until_us)
+    work->hold_until_us = until_us;
+}
+
 static void not_answered(struct ask *ask, const struct http_result *result) {
   struct work *work = ask->work;
   struct error err;
@@ -57,10 +69,7 @@ static void not_answered(struct ask *ask, const struct http_result *result) {
   (void)error_set(&err, slow ? ERR_TIMEOUT : ERR_IO, "the registry behind did not answer (%s)%s", result->err.text,
                   after);
   if (result->request_sent) {
-    int64_t until_us = ask->forwarded_us + work->changes->config.upstream_timeout_ms * US_PER_MS;
-    work->lost++;
-    if (until_us > work->hold_until_us)
-      work->hold_until_us = until_us;
+    lose(ask);
     metric_add(work->changes->metrics.unsettled, 1);
     settle_soon(work);
   }
@@ -82,7 +91,10 @@ static void answered(struct ask *ask, const struct http_result *result) {
     keep_answer(ask, result);
     ask_end(ask, 0, NULL, false);
   } else {
-    work->unclear++;
+    if (result->status == STATUS_BAD_GATEWAY || result->status == STATUS_GATEWAY_TIMEOUT)
+      lose(ask); // said by something before the registry, which may be at it still
+    else
+      work->unclear++;
     metric_add(work->changes->metrics.unsettled, 1);
     settle_soon(work);
     (void)error_set(&err, ERR_IO, "the registry behind answered %d %s; whether it was done is found out and told later",
@@ -144,6 +156,7 @@ void call_forward(struct ask *ask) {
   ask->state = ASK_FORWARDED;
   work->under_way++;
   work->forwarded++;
+  work->question_final = work->refuted = false; // what was asked before knows nothing of it
 }
 
 // ---- questions ----------------------------------------------------------------------------------------------------------

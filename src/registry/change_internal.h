@@ -182,6 +182,8 @@ void work_step(struct work *work); // what is next; may free it
 void work_opened(struct work *work);
 void work_free(struct work *work);
 bool work_is_final(const struct work *work); // no forward can come to pass any more
+// Whether the artifact went with a tag could not be asked: again in a moment; nobody waits for it.
+void work_ask_gone_later(struct work *work, const struct error *why);
 void work_end_asks(struct work *work, enum ask_state state, int rc, const struct error *err); // those in that state
 
 // ---- change_call.c ------------------------------------------------------------------------------------------------------

@@ -95,7 +95,7 @@ void place_turn(struct place *place) {
     enum obstacle obstacle = obstacle_of(place, ask, &work);
     if (obstacle == WAY_SHUT && ask_is_whole(ask))
       break; // it holds up all behind it
-    if (is_behind(place, ask))
+    if (obstacle == WAY_SHUT || is_behind(place, ask))
       continue;
     if (obstacle == WAY_FREE) {
       let_go(place, ask);

@@ -103,7 +103,7 @@ static void happened(struct work *work, bool moved) {
 
 // Not there (yet).
 static void not_seen(struct work *work) {
-  if (work->question_final)
+  if (work->question_final && work_is_final(work)) // nothing was forwarded since it was asked
     work->refuted = true;
 }
 
@@ -185,6 +185,11 @@ void work_heard(struct work *work, int rc, struct str digest, const struct error
     heard_before(work, rc, digest, err);
   } else if (work->about == ASK_GONE) {
     work->gone = rc == 0 && digest.len == 0;
+    if (rc != 0) {
+      work_ask_gone_later(work, err);
+      settle_turn(changes);
+      return;
+    }
   } else {
     work->asking = false;
     changes->questions--;

@@ -212,7 +212,21 @@ static bool complete(struct work *work) {
   if (!is_tag_delete(work) || work->gone_known)
     return false;
   work->gone_known = true;
-  return work->before.len > 0 && call_ask(work, ASK_GONE, &err) == 0;
+  if (work->before.len == 0)
+    return false;
+  if (call_ask(work, ASK_GONE, &err) != 0)
+    work_ask_gone_later(work, &err);
+  return true;
+}
+
+void work_ask_gone_later(struct work *work, const struct error *why) {
+  struct changes *changes = work->changes;
+  struct error words;
+
+  work->gone_known = false;
+  (void)error_set(&words, ERR_IO, "the registry behind has done it, and is asked what went with it (%s)", why->text);
+  work_end_asks(work, ASK_ANSWERED, (int)words.code, &words);
+  loop_timer_set(changes->loop, &work->due, changes_now_us(changes) + CHANGE_DOWN_FIRST_MS * US_PER_MS);
 }
 
 // It happened, and there is no store to tell it to: gateway.on_store_failure is pass.

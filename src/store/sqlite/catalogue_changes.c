@@ -303,7 +303,23 @@ int catalogue_delete(struct store_conn *conn, const struct catalogue_place *plac
     if (rc == 0)
       rc = touch(conn, artifact, place->repository_id, event->artifacts[i].digest, 0, err);
   }
-  return rc != 0 ? rc : touch(conn, repository, place->repository_id, STR_EMPTY, event->occurred_at_us, err);
+  // By our clock at the commit, not the event's time: a sync that asked the registry before it knows less (catalogue_repair.c).
+  return rc != 0 ? rc
+                 : touch(conn, repository, place->repository_id, STR_EMPTY, clock_wall_us(conn->store->clock), err);
+}
+
+static int touch_repository(struct store_conn *conn, struct str project, struct str repository, struct error *err) {
+  static const char sql[] = "UPDATE repository SET updated_us = max(updated_us, ?1) WHERE name = ?3 AND project_id = "
+                            "(SELECT id FROM project WHERE name = ?2 AND deleted_us IS NULL)";
+  CLEANUP(stmt_end) struct stmt stmt = {0};
+  int rc = stmt_begin(conn, sql, &stmt, err);
+
+  if (rc != 0)
+    return rc;
+  stmt_bind_i64(&stmt, 1, clock_wall_us(conn->store->clock));
+  stmt_bind_text(&stmt, 2, project);
+  stmt_bind_text(&stmt, 3, repository);
+  return stmt_run(&stmt, "note that a tag went", err);
 }
 
 int catalogue_tag_removed(struct store_conn *conn, struct str project, struct str repository, struct str tag,
@@ -322,7 +338,8 @@ int catalogue_tag_removed(struct store_conn *conn, struct str project, struct st
   stmt_bind_text(&stmt, 3, tag);
   stmt_bind_text(&stmt, 4, project);
   stmt_bind_text(&stmt, 5, repository);
-  return stmt_run(&stmt, "put a tag out of sight", err);
+  rc = stmt_run(&stmt, "put a tag out of sight", err);
+  return rc == 0 ? touch_repository(conn, project, repository, err) : rc;
 }
 
 int catalogue_complete(struct store_conn *conn, const struct artifact_facts *facts, struct error *err) {

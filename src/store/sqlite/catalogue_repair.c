@@ -82,7 +82,8 @@ static int find_project(struct store_conn *conn, const struct catalogue_repair *
     return rc;
   stmt_bind_text(&stmt, 1, repair->project);
   rc = one_number(&stmt, "look a project up", id, err);
-  if (rc != 0 || *id != 0 || !repair->create_project || !event_is_project_name(repair->project))
+  if (rc != 0 || *id != 0 || !repair->create_project || repair->kind != REPAIR_SET_TAG ||
+      !event_is_project_name(repair->project))
     return rc;
   return catalogue_project_make(conn, repair->project, clock_wall_us(conn->store->clock), id, err);
 }
@@ -179,7 +180,7 @@ int catalogue_repair(struct store_conn *conn, struct catalogue_repair *repair, s
   int64_t project_id;
   int rc = find_project(conn, repair, &project_id, err);
 
-  repair->outcome = project_id == 0 ? REPAIR_NO_PROJECT : REPAIR_CHANGED;
+  repair->outcome = project_id == 0 && repair->kind == REPAIR_SET_TAG ? REPAIR_NO_PROJECT : REPAIR_CHANGED;
   if (rc != 0 || project_id == 0)
     return rc;
   if (repair->kind == REPAIR_SET_TAG)
