@@ -124,15 +124,18 @@ static int judge_mount(struct visit *visit, struct store_conn *conn) {
   return 0;
 }
 
-static void visit_judge(struct visit *visit, struct store_conn *conn) {
+static int judge(struct visit *visit, struct store_conn *conn) {
   int rc = who_asks(visit, conn);
 
   if (rc == 0 && visit->path.name.len)
     rc = may_they(visit, conn);
   if (rc == 0)
     rc = judge_mount(visit, conn);
-  if (rc == 0 && visit->path.kind == OCI_CATALOG)
-    rc = catalog_read(visit, conn);
+  return rc == 0 && visit->path.kind == OCI_CATALOG ? catalog_read(visit, conn) : rc;
+}
+
+static void visit_judge(struct visit *visit, struct store_conn *conn) {
+  visit->rc = judge(visit, conn);
   if (arena_out_of_memory(visit->request->arena))
     refuse(visit, OCI_UNAVAILABLE, error_set(&visit->err, ERR_NO_MEMORY, "no memory for a request"));
 }
