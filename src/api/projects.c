@@ -4,7 +4,7 @@
 #include "api/project_body.h"
 #include "api/routes.h"
 
-enum { PROJECTS_MAX_ROWS = 50000, ROLE_PROJECT_ADMIN = 1 };
+enum { PROJECTS_MAX_ROWS = 50000 };
 
 static int role_of(const struct api_call *call) {
   return call->identity.authenticated && call->identity.is_admin ? ROLE_PROJECT_ADMIN : 0;

@@ -265,8 +265,11 @@ static int start_session(struct api_call *call, const struct user *user, struct 
   struct login login = {.sessions = auth_sessions(call->config->auth), .arena = call->arena};
 
   auth_session_prepare(login.sessions, user, call->identity.session_id, &login.start);
-  call->identity =
-      (struct identity){.authenticated = true, .user_id = user->id, .name = user->name, .is_admin = user->is_admin};
+  call->identity = (struct identity){.authenticated = true,
+                                     .kind = IDENTITY_USER,
+                                     .user_id = user->id,
+                                     .name = user->name,
+                                     .is_admin = user->is_admin};
   int rc = call_change(call, login_apply, &login, "login", "session", user->name, err);
   if (rc == ERR_UNAUTHORIZED)
     return error_set(err, ERR_UNAUTHORIZED, "invalid user name or password");

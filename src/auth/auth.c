@@ -36,8 +36,12 @@ static int refuse(struct auth *auth, struct str user, const struct address *peer
 // ---- Basic ----------------------------------------------------------------------------------------------------------
 
 static void identity_of_user(const struct user *user, int64_t token_id, struct identity *out) {
-  *out = (struct identity){
-      .authenticated = true, .user_id = user->id, .name = user->name, .is_admin = user->is_admin, .token_id = token_id};
+  *out = (struct identity){.authenticated = true,
+                           .kind = IDENTITY_USER,
+                           .user_id = user->id,
+                           .name = user->name,
+                           .is_admin = user->is_admin,
+                           .token_id = token_id};
 }
 
 // *right tells whether name and password belong together. An unknown or disabled name costs the same hash as a wrong
@@ -67,8 +71,11 @@ static int identify_password(struct auth *auth, struct store_conn *conn, struct 
   bool right;
 
   if (credential_cache_get(auth->cache, name, password, now_us, arena, &known)) {
-    *out = (struct identity){
-        .authenticated = true, .user_id = known.user_id, .name = known.name, .is_admin = known.is_admin};
+    *out = (struct identity){.authenticated = true,
+                             .kind = IDENTITY_USER,
+                             .user_id = known.user_id,
+                             .name = known.name,
+                             .is_admin = known.is_admin};
     return 0;
   }
   uint64_t generation = credential_cache_generation(auth->cache);

@@ -6,6 +6,7 @@
 #ifndef HARBINGER_AUTH_AUTH_H
 #define HARBINGER_AUTH_AUTH_H
 
+#include "auth/rights.h"
 #include "base/clock.h"
 #include "net/address.h"
 #include "store/identity.h"
@@ -25,15 +26,6 @@ struct auth_config {
   struct store *store;                   // where the use of a token or session is recorded; NULL: nowhere
   int64_t session_idle_s, session_max_s; // 3600 without use, 43200 in all
   size_t max_sessions_per_user;          // 32
-};
-
-struct identity {
-  bool authenticated; // false: anonymous
-  int64_t user_id;
-  struct str name; // in the arena
-  bool is_admin;
-  int64_t token_id;   // 0: none
-  int64_t session_id; // 0: none; with both 0 it was Basic
 };
 
 // `token_key`: HMAC key of tokens, SEAL_KEY_BYTES.

@@ -123,6 +123,7 @@ int auth_session_identify(struct auth_sessions *sessions, struct store_conn *con
   if (renew)
     record_use(sessions, &session, now_us);
   *out = (struct identity){.authenticated = true,
+                           .kind = IDENTITY_USER,
                            .user_id = user.id,
                            .name = user.name,
                            .is_admin = user.is_admin,
